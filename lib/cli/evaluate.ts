@@ -1,0 +1,92 @@
+import type { CurvePoint } from '../evaluation/evaluate.js'
+import { ArgumentError } from '../errors.js'
+import { NeuralLSH, readIds, readVectors } from '../index.js'
+import { buildFromFile } from './build.js'
+import { type Context, defineCommand, required } from './command.js'
+import { apiOptions, baseFlags, buildFlags, evaluateFlags, formatFlag, indexFlag, queryFlags, runFlags, UsageError, type ValuesOf } from './flags.js'
+import { printReport } from './report.js'
+import { formatCount, formatPercent, formatShare, table } from './text.js'
+
+const flags = { ...baseFlags, ...formatFlag, ...indexFlag, ...queryFlags, ...evaluateFlags, ...buildFlags, ...runFlags }
+type Values = ValuesOf<typeof flags>
+
+export const evaluateCommand = defineCommand({
+  name: 'evaluate',
+  summary: 'measure accuracy, candidates and speed against the exact answers',
+  usage: 'neural-lsh evaluate (--base FILE [build options] | --index INDEX) --queries FILE [options]',
+  explanation: [
+    'Builds an index (--base), or opens one (--index), and asks it for the neighbors of the queries with each number of probed bins. For each it prints Acc@k, the share of the true k nearest that lie in the bins that were read; the recall of the result; the candidates, which are the vectors compared with a query (mean, median and 0.95-quantile); and the queries answered per second.',
+    'The last line says what the router itself costs for one query, counted in distance computations: add it to the candidates when you compare with other methods.'
+  ],
+  examples: [
+    {
+      line: 'neural-lsh evaluate --base base.fvecs --queries queries.fvecs --bins 256 --probes 1,2,4,8',
+      meaning: 'Builds an index and measures it; the true neighbors are found by comparing with every vector.'
+    },
+    {
+      line: 'neural-lsh evaluate --index vectors.nlsh --queries queries.fvecs --truth truth.ivecs --mass 0.9,0.95 --json',
+      meaning: 'Measures an index file against known neighbors, reading bins until their probabilities add up; prints JSON.'
+    }
+  ],
+  flags,
+  positionals: 0,
+  async run(values, context) {
+    const queryPath = required(values.queries, 'queries', 'the file of the vectors to look for')
+    const index = await subject(values, context)
+    try {
+      const { queries, truth } = await questions(queryPath, index.dimensions, values, context)
+      const progress = context.progress()
+      const { signal } = context
+      const request = { ...apiOptions({ ...evaluateFlags, threads: runFlags.threads }, values), signal, onProgress: progress.onProgress, ...truth }
+      const evaluation = await index.evaluate(queries, request).finally(progress.finish)
+      const { curve, routerDistances } = evaluation
+      const { engine, size: n, dimensions, bins, report } = index
+      const { stages, balance, edgeCut } = report
+      context.printJson({ engine, n, dimensions, bins, curve, stages, balance, edgeCut, routerDistances })
+      context.print(`${formatCount(evaluation.queries)} queries against ${formatCount(n)} vectors in ${formatCount(bins)} bins:\n`)
+      context.print(curveTable(curve, evaluation.k, n))
+      context.print(`\nThe router costs as much as ${formatCount(routerDistances)} distance computations a query.`)
+      printReport(index, context)
+    } finally {
+      index.close()
+    }
+  }
+})
+
+async function subject(values: Values, context: Context): Promise<NeuralLSH> {
+  if ((values.base === undefined) === (values.index === undefined)) {
+    throw new UsageError('give either --base, to build an index, or --index, to open one')
+  }
+  if (values.index === undefined) return (await buildFromFile(values, context)).index
+  const useless = Object.keys(buildFlags).find((name) => values[name as keyof typeof buildFlags] !== undefined)
+  if (useless !== undefined) throw new UsageError(`--${useless} belongs to --base: the index is built already`)
+  return NeuralLSH.open(values.index, { ...apiOptions(runFlags, values), signal: context.signal })
+}
+
+/** The queries and, where they are known, their true neighbors. Truth files often cover only the first queries, and then
+ * so do we. */
+async function questions(path: string, dimensions: number, values: Values, { signal, print }: Context) {
+  const { vectors, rows, dimensions: found } = await readVectors(path, { format: values.format, limit: values.limitQueries, signal })
+  if (found !== dimensions) throw new ArgumentError('queries', `the rows of ${path} must hold ${dimensions} numbers, as the index does, not ${found}`)
+  if (values.truth === undefined) return { queries: vectors }
+  const truth = await readIds(values.truth)
+  const known = Math.min(rows, truth.rows)
+  if (known < rows) print(`${values.truth} knows the neighbors of the first ${formatCount(known)} queries only: these are measured.`)
+  return { queries: vectors.subarray(0, known * dimensions), truth: { truth: truth.ids.subarray(0, known * truth.columns) } }
+}
+
+/** One row for each point of the curve. */
+export function curveTable(curve: readonly CurvePoint[], k: number, size: number): string {
+  const titles = ['bins read', `Acc@${k}`, 'recall', 'candidates', 'of all', 'median', '0.95-quantile', 'queries/s']
+  const rows = curve.map((point) => [
+    point.probes === undefined ? `mass ${point.mass}` : String(point.probes),
+    formatShare(point.accuracy),
+    formatShare(point.recall),
+    formatCount(point.candidatesMean),
+    formatPercent(point.candidatesMean / size),
+    formatCount(point.candidatesMedian),
+    formatCount(point.candidatesQ95),
+    formatCount(point.queriesPerSecond)
+  ])
+  return table(titles, rows)
+}

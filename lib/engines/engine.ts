@@ -1,0 +1,165 @@
+/**
+ * What an engine computes. An engine is who computes, a stage is what is computed: no stage knows which engine runs it.
+ * Arguments arrive checked (lib/options.ts and the stages judge them); arrays are read in place and must not be
+ * changed, transferred or detached until the promise settles.
+ */
+
+/** Squared Euclidean distance, cosine distance 1 - cos, or negated inner product: smaller is nearer in all three. */
+export type Metric = 'euclidean' | 'cosine' | 'inner-product'
+
+/** KaHIP's six preconfigurations; the social ones are made for graphs with hubs, such as k-NN graphs. */
+export type KahipMode = 'fast' | 'eco' | 'strong' | 'fastsocial' | 'ecosocial' | 'strongsocial'
+
+export interface JobOptions {
+  /** Threads to use; 0: all cores. */
+  threads: number
+  /** Aborting rejects with the signal's reason; the computation stops within a second and its memory is freed. */
+  signal?: AbortSignal | undefined
+  onProgress?: ((done: number, total: number) => void) | undefined
+}
+
+/** n x neighbors, nearest first, self excluded, ties by smaller id. */
+export interface KnnGraph {
+  neighbors: number
+  /** n x neighbors row numbers. */
+  ids: Int32Array<ArrayBuffer>
+  /** n x neighbors distances in the metric. */
+  distances: Float32Array<ArrayBuffer>
+}
+
+/** Compressed sparse rows, every undirected edge in both directions; vertex weights are all 1. */
+export interface SimilarityGraph {
+  /** n + 1 */
+  xadj: Int32Array<ArrayBuffer>
+  /** 2 x edges */
+  adjncy: Int32Array<ArrayBuffer>
+  /** 2 x edges: 2 where each is the other's neighbor, 1 where only one is. */
+  adjcwgt: Int32Array<ArrayBuffer>
+}
+
+export interface Partition {
+  bins: number
+  /** n labels in [0, bins); a bin may come out empty. */
+  labels: Int32Array<ArrayBuffer>
+  /** Weight of the edges between bins, recomputed from the labels. */
+  edgeCut: number
+  /** Largest bin / mean bin. */
+  balance: number
+  /** Memory that the partitioner took beyond what the process had, in bytes. */
+  peakBytes: number
+}
+
+export interface EpochReport {
+  epoch: number
+  trainingLoss: number
+  trainingAccuracy: number
+  /** After the epoch; NaN when nothing is held out. */
+  validationLoss: number
+  validationAccuracy: number
+  seconds: number
+}
+
+/** Linear-ReLU-...-Linear. `parameters` is flat: for each layer its weight [out, in] row-major, then its bias [out]. */
+export interface Classifier {
+  /** [inputs, ...hidden, bins] */
+  widths: number[]
+  parameters: Float32Array<ArrayBuffer>
+  /** The network is fed with (x - inputMean) * inputScale. */
+  inputMean: Float32Array<ArrayBuffer>
+  inputScale: number
+}
+
+export interface TrainedClassifier extends Classifier {
+  history: EpochReport[]
+}
+
+export interface TrainingRequest {
+  vectors: Float32Array
+  dimensions: number
+  labels: Int32Array
+  bins: number
+  /** n x neighborsPerRow, for the soft labels; may be empty when softLabels is 0. */
+  neighbors: Int32Array
+  neighborsPerRow: number
+  /** S: the target is the histogram over the bins of the S nearest neighbors and the point itself; 0: the own bin only. */
+  softLabels: number
+  hidden: number[]
+  epochs: number
+  batchSize: number
+  learningRate: number
+  validationFraction: number
+  seed: number
+  initialParameters?: Float32Array | undefined
+}
+
+/** Points grouped by bin: bin b holds rows offsets[b] .. offsets[b + 1] of the reordered vectors. */
+export interface Bins {
+  /** bins + 1 */
+  offsets: Int32Array<ArrayBuffer>
+  /** n: the original row number of each reordered row; ascending inside a bin. */
+  ids: Int32Array<ArrayBuffer>
+}
+
+/** Everything that answering a query needs: what an index file holds. The engine keeps references, not copies. */
+export interface SearchState {
+  metric: Metric
+  dimensions: number
+  classifier: Classifier
+  bins: Bins
+  /** n x dimensions in the bins' order; unit rows for cosine. */
+  vectors: Float32Array<ArrayBuffer>
+}
+
+/** Probe a fixed number of bins, or until their probabilities add up to `mass`. Exactly one is set. Either way probing
+ * goes on while fewer than k candidates have been seen, so that k results always come back. */
+export type Probing = { probes: number; mass?: undefined } | { mass: number; probes?: undefined }
+
+export interface SearchBatchResult {
+  /** queries x k, nearest first, ties by smaller id. */
+  ids: Int32Array<ArrayBuffer>
+  /** queries x k */
+  distances: Float32Array<ArrayBuffer>
+  /** queries: vectors compared. */
+  candidates: Int32Array<ArrayBuffer>
+  /** queries: bins read. */
+  probes: Int32Array<ArrayBuffer>
+}
+
+export interface RouteBatchResult {
+  /** queries x probes, most probable first. */
+  bins: Int32Array<ArrayBuffer>
+  /** queries x probes */
+  probabilities: Float32Array<ArrayBuffer>
+}
+
+/** An opened index. Queries are as the user gave them (for cosine the engine normalises them itself). */
+export interface Searcher {
+  searchSync(query: Float32Array, k: number, probing: Probing): SearchBatchResult
+  search(query: Float32Array, k: number, probing: Probing): Promise<SearchBatchResult>
+  searchBatch(queries: Float32Array, k: number, probing: Probing, job: JobOptions): Promise<SearchBatchResult>
+  route(queries: Float32Array, probes: number, job: JobOptions): Promise<RouteBatchResult>
+  /** Lets go of the memory; running searches finish first. */
+  close(): void
+}
+
+export interface Engine {
+  readonly name: 'native' | 'typescript' | 'cuda'
+  /** For people: kernels, threads, version. */
+  readonly description: string
+  readonly hardwareThreads: number
+
+  /** A checked private copy: rejects with ArgumentError naming `argument` and the row when a value is NaN or infinite,
+   * or, for cosine, a row is all zeros; unit rows for cosine. */
+  prepareVectors(vectors: Float32Array, dimensions: number, metric: Metric, argument: string, job: JobOptions): Promise<Float32Array<ArrayBuffer>>
+  /** The exact k-NN graph (prepared vectors). */
+  knnGraph(vectors: Float32Array, dimensions: number, metric: Metric, neighbors: number, job: JobOptions): Promise<KnnGraph>
+  /** The exact k nearest rows of `vectors` for each query (both prepared): ground truth. */
+  exactSearch(vectors: Float32Array, queries: Float32Array, dimensions: number, metric: Metric, k: number, job: JobOptions): Promise<{ ids: Int32Array<ArrayBuffer>; distances: Float32Array<ArrayBuffer> }>
+  similarityGraph(knn: KnnGraph, job: JobOptions): Promise<SimilarityGraph>
+  partition(graph: SimilarityGraph, options: { bins: number; mode: KahipMode; imbalance: number; seed: number }, job: JobOptions): Promise<Partition>
+  trainClassifier(request: TrainingRequest, job: JobOptions): Promise<TrainedClassifier>
+  /** Groups rows by label; when `vectors` (n x dimensions) is given its rows are permuted in place into the bins' order. */
+  groupIntoBins(labels: Int32Array, bins: number, vectors: Float32Array | undefined, dimensions: number, job: JobOptions): Promise<Bins>
+  /** Checks the state (offsets, ids a permutation, finite numbers; ArgumentError otherwise) and takes hold of it. */
+  openSearcher(state: SearchState, job: JobOptions): Promise<Searcher>
+}

@@ -1,0 +1,199 @@
+import { createRequire } from 'node:module'
+import { dirname } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { ArgumentError, ClosedError, EngineError, type ErrorCode, NeuralLSHError } from '../errors.js'
+import type {
+  Bins,
+  Classifier,
+  Engine,
+  JobOptions,
+  KnnGraph,
+  Metric,
+  Partition,
+  Probing,
+  RouteBatchResult,
+  SearchBatchResult,
+  Searcher,
+  SearchState,
+  SimilarityGraph,
+  TrainedClassifier
+} from './engine.js'
+
+/** A job of the addon: the promise settles when the work has really ended. */
+interface NativeJob<T> {
+  promise: Promise<T>
+  cancel(): void
+}
+
+interface NativeJobOptions {
+  threads: number
+  onProgress?: (done: number, total: number) => void
+}
+
+type NativeStage<T> = (request: object, options: NativeJobOptions) => NativeJob<T>
+
+interface NativeSearcher {
+  searchSync(request: object): SearchBatchResult
+  search(request: object): Promise<SearchBatchResult>
+  searchBatch: NativeStage<SearchBatchResult>
+  route: NativeStage<RouteBatchResult>
+  close(): void
+}
+
+/** What native/addon exports. */
+export interface Addon {
+  kernels: string
+  hardwareThreads: number
+  prepareVectors: NativeStage<{ vectors: Float32Array<ArrayBuffer> }>
+  knnGraph: NativeStage<Pick<KnnGraph, 'ids' | 'distances'>>
+  exactSearch: NativeStage<{ ids: Int32Array<ArrayBuffer>; distances: Float32Array<ArrayBuffer> }>
+  similarityGraph: NativeStage<SimilarityGraph>
+  partition: NativeStage<Omit<Partition, 'bins'>>
+  trainClassifier: NativeStage<TrainedClassifier>
+  groupIntoBins: NativeStage<Bins>
+  checkSearchState: NativeStage<object>
+  Searcher: new (state: object) => NativeSearcher
+  lossAndGradient(request: {
+    widths: number[]
+    parameters: Float64Array
+    inputs: Float64Array
+    targets: Float64Array
+  }): { loss: number; gradient: Float64Array }
+}
+
+/** The package's own folder: lib/engines and dist/engines lie equally deep. */
+const packageFolder = dirname(dirname(dirname(fileURLToPath(import.meta.url))))
+
+/** Loads the binary: build/Release of a source build, else the prebuilt one for this platform. Throws EngineError. */
+export function loadAddon(): Addon {
+  try {
+    const load = createRequire(import.meta.url)('node-gyp-build') as (folder: string) => Addon
+    return load(packageFolder)
+  } catch (cause) {
+    throw new EngineError(
+      `the native engine cannot be loaded on ${process.platform}-${process.arch}: no prebuilt binary fits and none was built at ` +
+        'install. Install a C++20 compiler, CMake 3.19 or newer and make or ninja, then run `npm rebuild neural-lsh`. ' +
+        `(${firstLine(cause)})`,
+      { cause }
+    )
+  }
+}
+
+function firstLine(cause: unknown): string {
+  return (cause instanceof Error ? cause.message : String(cause)).split('\n', 1)[0] ?? ''
+}
+
+/** The errors of the addon carry a code and, where one is to blame, an argument. */
+function typed(error: unknown, signal?: AbortSignal): unknown {
+  if (!(error instanceof Error) || !('code' in error)) return error
+  const code = error.code
+  if (code === 'ERR_NLSH_CANCELLED') return signal?.aborted ? signal.reason : error
+  if (code === 'ERR_NLSH_CLOSED') return new ClosedError()
+  if (code === 'ERR_NLSH_ARGUMENT') {
+    const argument = 'argument' in error ? String(error.argument) : 'argument'
+    return new ArgumentError(argument, error.message, { cause: error })
+  }
+  if (typeof code === 'string' && code.startsWith('ERR_NLSH_')) {
+    return new NeuralLSHError(code as ErrorCode, error.message, { cause: error })
+  }
+  return error
+}
+
+/** Runs a stage: the signal cancels it, what the user's progress callback throws cancels it too and is what rejects. */
+async function run<T>(stage: NativeStage<T>, request: object, job: JobOptions): Promise<T> {
+  const { signal, onProgress } = job
+  signal?.throwIfAborted()
+  let thrown: { error: unknown } | undefined
+  const report = (done: number, total: number) => {
+    try {
+      if (!thrown && !signal?.aborted) onProgress?.(done, total)
+    } catch (error) {
+      thrown = { error }
+      cancel()
+    }
+  }
+  let running: NativeJob<T> | undefined
+  const cancel = () => running?.cancel()
+  try {
+    running = stage(request, onProgress ? { threads: job.threads, onProgress: report } : { threads: job.threads })
+    signal?.addEventListener('abort', cancel, { once: true })
+    const result = await running.promise
+    if (thrown) throw thrown.error
+    return result
+  } catch (error) {
+    throw thrown ? thrown.error : typed(error, signal)
+  } finally {
+    signal?.removeEventListener('abort', cancel)
+  }
+}
+
+function flatClassifier(classifier: Classifier) {
+  return {
+    widths: classifier.widths,
+    parameters: classifier.parameters,
+    inputMean: classifier.inputMean,
+    inputScale: classifier.inputScale
+  }
+}
+
+function createSearcher(addon: Addon, state: object): Searcher {
+  const searcher = new addon.Searcher(state)
+  return {
+    searchSync(query, k, probing) {
+      try {
+        return searcher.searchSync({ queries: query, k, ...probing })
+      } catch (error) {
+        throw typed(error)
+      }
+    },
+    async search(query, k, probing) {
+      try {
+        return await searcher.search({ queries: query, k, ...probing })
+      } catch (error) {
+        throw typed(error)
+      }
+    },
+    searchBatch: (queries: Float32Array, k: number, probing: Probing, job: JobOptions) =>
+      run((request, options) => searcher.searchBatch(request, options), { queries, k, ...probing }, job),
+    route: (queries, probes, job) =>
+      run((request, options) => searcher.route(request, options), { queries, probes }, job),
+    close: () => searcher.close()
+  }
+}
+
+/** The CPU engine of the addon. Throws EngineError, with the reason and the cure, when no binary loads. */
+export function createNativeEngine(): Engine {
+  const addon = loadAddon()
+  return {
+    name: 'native',
+    description: `native (${addon.kernels} kernels, ${addon.hardwareThreads} threads)`,
+    hardwareThreads: addon.hardwareThreads,
+    async prepareVectors(vectors, dimensions, metric, argument, job) {
+      return (await run(addon.prepareVectors, { vectors, dimensions, metric, argument }, job)).vectors
+    },
+    async knnGraph(vectors, dimensions, metric, neighbors, job) {
+      return { neighbors, ...(await run(addon.knnGraph, { vectors, dimensions, metric, neighbors }, job)) }
+    },
+    exactSearch: (vectors, queries, dimensions, metric: Metric, k, job) =>
+      run(addon.exactSearch, { vectors, queries, dimensions, metric, k }, job),
+    similarityGraph: (knn, job) => run(addon.similarityGraph, { ids: knn.ids, neighbors: knn.neighbors }, job),
+    async partition(graph, options, job) {
+      return { bins: options.bins, ...(await run(addon.partition, { ...graph, ...options }, job)) }
+    },
+    trainClassifier: (request, job) => run(addon.trainClassifier, request, job),
+    groupIntoBins: (labels, bins, vectors, dimensions, job) =>
+      run(addon.groupIntoBins, { labels, bins, vectors, dimensions }, job),
+    async openSearcher(state: SearchState, job) {
+      const flat = {
+        metric: state.metric,
+        dimensions: state.dimensions,
+        vectors: state.vectors,
+        offsets: state.bins.offsets,
+        ids: state.bins.ids,
+        ...flatClassifier(state.classifier)
+      }
+      await run(addon.checkSearchState, flat, job)
+      return createSearcher(addon, flat)
+    }
+  }
+}

@@ -1,0 +1,16 @@
+import { setImmediate } from 'node:timers/promises'
+
+const longestTurn = 1 // milliseconds
+
+/** Visits the rows 0 .. rows - 1 in order, letting the event loop breathe after every millisecond.
+ * Rejects with the signal's reason when it is aborted in between. */
+export async function eachRow(rows: number, signal: AbortSignal | undefined, visit: (row: number) => void) {
+  let turn = performance.now()
+  for (let row = 0; row < rows; row++) {
+    visit(row)
+    if (performance.now() - turn < longestTurn) continue
+    await setImmediate()
+    signal?.throwIfAborted()
+    turn = performance.now()
+  }
+}

@@ -1,0 +1,176 @@
+import type { JobOptions, Probing, Searcher, SearchState } from '../engines/engine.js'
+import { ArgumentError } from '../errors.js'
+import { eachRow } from './each-row.js'
+import { exactTruth, type TruthEngine } from './truth.js'
+
+/** What is measured. `multiplyAdds`: of the router's network for one query. */
+export interface EvaluationSubject {
+  searcher: Pick<Searcher, 'route' | 'searchBatch'>
+  engine: TruthEngine
+  state: SearchState
+  multiplyAdds: number
+}
+
+export interface EvaluationRequest {
+  /** Nearest neighbors that are asked for and judged. */
+  k: number
+  /** queries x w original ids, w >= k, nearest first; computed exactly when left out. */
+  truth?: Int32Array | undefined
+  /** One point of the curve for each number of probed bins, then one for each probability mass. */
+  probes: readonly number[]
+  mass: readonly number[]
+  /** Threads of the timed searches and of the exact truth; 0: all cores. */
+  threads: number
+  signal?: AbortSignal | undefined
+  onProgress?: ((progress: { stage: 'exact-search' | 'search'; done: number; total: number }) => void) | undefined
+}
+
+export interface CurvePoint {
+  /** What was probed: a number of bins, or bins until their probabilities add up to `mass`. */
+  probes?: number | undefined
+  mass?: number | undefined
+  /** Acc@k: share of the true k nearest that are among the candidates. */
+  accuracy: number
+  /** Share of the true k nearest that are among the k results. */
+  recall: number
+  /** Vectors compared per query. */
+  candidatesMean: number
+  candidatesMedian: number
+  candidatesQ95: number
+  /** Of searchBatch, all queries in one call. */
+  queriesPerSecond: number
+}
+
+export interface Evaluation {
+  k: number
+  queries: number
+  curve: CurvePoint[]
+  /** The router's multiply-adds for one query / dimensions: what it costs, counted in distance computations. */
+  routerDistances: number
+}
+
+/**
+ * Measures accuracy, recall, candidates and speed of an index (Dong et al. 2020, section 4) over queries x dimensions
+ * numbers. Rejects with ArgumentError when a truth id is not one of the index.
+ */
+export async function evaluate(subject: EvaluationSubject, queries: Float32Array, request: EvaluationRequest): Promise<Evaluation> {
+  const { dimensions } = subject.state
+  const { k, signal, threads, onProgress } = request
+  const job = { signal, threads }
+  const count = queries.length / dimensions
+  const truth = request.truth
+    ? await firstColumns(request.truth, count, k, subject.state.bins.ids.length, signal)
+    : await exactTruth(subject.engine, subject.state, queries, k, {
+        ...job,
+        onProgress: (done, total) => onProgress?.({ stage: 'exact-search', done, total })
+      })
+  const ranks = await rankTruth(subject, queries, truth, k, job)
+  const settings: Probing[] = [...request.probes.map((probes) => ({ probes })), ...request.mass.map((mass) => ({ mass }))]
+  const curve: CurvePoint[] = []
+  for (const probing of settings) {
+    onProgress?.({ stage: 'search', done: curve.length, total: settings.length })
+    curve.push(await measure(subject.searcher, queries, truth, ranks, k, probing, job))
+  }
+  onProgress?.({ stage: 'search', done: curve.length, total: settings.length })
+  return { k, queries: count, curve, routerDistances: subject.multiplyAdds / dimensions }
+}
+
+/** The first k of the w true neighbors of each query, checked. */
+async function firstColumns(truth: Int32Array, queries: number, k: number, size: number, signal: AbortSignal | undefined) {
+  const width = truth.length / queries
+  const first = new Int32Array(queries * k)
+  await eachRow(queries, signal, (query) => {
+    const ids = truth.subarray(query * width, query * width + k)
+    const stranger = ids.find((id) => id < 0 || id >= size)
+    if (stranger !== undefined) {
+      const range = `ids must be row numbers of the indexed vectors, 0 to ${size - 1}`
+      throw new ArgumentError('truth', `row ${query} names the neighbor ${stranger}, but ${range}`)
+    }
+    first.set(ids, query * k)
+  })
+  return first
+}
+
+/** For each true neighbor (queries x k) the place of its bin in the router's ranking of the bins for that query, from 0. */
+async function rankTruth({ searcher, state }: EvaluationSubject, queries: Float32Array, truth: Int32Array, k: number, job: JobOptions) {
+  const { dimensions, bins } = state
+  const binCount = bins.offsets.length - 1
+  const binOf = await binOfEachPoint(state, job.signal)
+  const rankOf = new Int32Array(binCount)
+  const ranks = new Int32Array(truth.length)
+  const step = Math.max(1, Math.floor(2 ** 20 / binCount))
+  const count = queries.length / dimensions
+  for (let start = 0; start < count; start += step) {
+    const slice = queries.subarray(start * dimensions, (start + step) * dimensions)
+    const routes = await searcher.route(slice, binCount, job)
+    await eachRow(slice.length / dimensions, job.signal, (row) => {
+      for (let rank = 0; rank < binCount; rank++) rankOf[routes.bins[row * binCount + rank] as number] = rank
+      const end = (start + row + 1) * k
+      for (let place = end - k; place < end; place++) {
+        ranks[place] = rankOf[binOf[truth[place] as number] as number] as number
+      }
+    })
+  }
+  return ranks
+}
+
+/** The bin of every original id. */
+async function binOfEachPoint({ bins }: SearchState, signal: AbortSignal | undefined) {
+  const binOf = new Int32Array(bins.ids.length)
+  await eachRow(bins.offsets.length - 1, signal, (bin) => {
+    const end = bins.offsets[bin + 1] as number
+    for (let row = bins.offsets[bin] as number; row < end; row++) binOf[bins.ids[row] as number] = bin
+  })
+  return binOf
+}
+
+async function measure(
+  searcher: EvaluationSubject['searcher'],
+  queries: Float32Array,
+  truth: Int32Array,
+  ranks: Int32Array,
+  k: number,
+  probing: Probing,
+  job: JobOptions
+): Promise<CurvePoint> {
+  const { result, callsPerSecond } = await timed(() => searcher.searchBatch(queries, k, probing, job))
+  const { ids, candidates, probes } = result
+  let probed = 0
+  let returned = 0
+  await eachRow(probes.length, job.signal, (query) => {
+    const reach = probes[query] as number
+    const found = new Set(ids.subarray(query * k, (query + 1) * k))
+    for (let place = query * k; place < (query + 1) * k; place++) {
+      if ((ranks[place] as number) < reach) probed++
+      if (found.has(truth[place] as number)) returned++
+    }
+  })
+  const sorted = candidates.slice().sort()
+  return {
+    ...probing,
+    accuracy: probed / truth.length,
+    recall: returned / truth.length,
+    candidatesMean: candidates.reduce((sum, one) => sum + one, 0) / candidates.length,
+    candidatesMedian: quantile(sorted, 0.5),
+    candidatesQ95: quantile(sorted, 0.95),
+    queriesPerSecond: callsPerSecond * probes.length
+  }
+}
+
+/** Calls again until a twentieth of a second has gone by: one call of a small batch is too short to time. */
+async function timed<T>(call: () => Promise<T>) {
+  const start = performance.now()
+  for (let calls = 1; ; calls++) {
+    const result = await call()
+    const seconds = (performance.now() - start) / 1000
+    if (seconds >= 0.05) return { result, callsPerSecond: calls / seconds }
+  }
+}
+
+/** Linear interpolation between the order statistics, as numpy.quantile does by default. */
+function quantile(sorted: Int32Array, share: number) {
+  const position = (sorted.length - 1) * share
+  const below = sorted[Math.floor(position)] as number
+  const above = sorted[Math.ceil(position)] as number
+  return below + (above - below) * (position % 1)
+}

@@ -1,0 +1,54 @@
+/** The public door: every export of the package, and nothing else. */
+export type { BuildReport, EpochSummary, StageReport } from './build.js'
+export type {
+  Bins,
+  Classifier,
+  EpochReport,
+  KahipMode,
+  KnnGraph,
+  Metric,
+  Partition,
+  SimilarityGraph,
+  TrainedClassifier
+} from './engines/engine.js'
+export type { EngineChoice } from './engines/select.js'
+export { ArgumentError, ClosedError, EngineError, type ErrorCode, FileError, NeuralLSHError } from './errors.js'
+export type { CurvePoint, Evaluation } from './evaluation/evaluate.js'
+export {
+  type IdFile,
+  type ReadVectorsOptions,
+  readIds,
+  readVectors,
+  type VectorFile,
+  type VectorFormat,
+  vectorFormats
+} from './formats/read.js'
+export { type WriteOptions, writeFvecs, writeIvecs } from './formats/write.js'
+export { type BatchResult, NeuralLSH, type Route, type SearchResult } from './neural-lsh.js'
+export type {
+  BuildOptions,
+  ClassifierOptions,
+  EvaluateOptions,
+  ExactSearchOptions,
+  GraphOptions,
+  IndexOptions,
+  KnnGraphOptions,
+  OpenOptions,
+  OptimizerOptions,
+  PartitionGraphOptions,
+  PartitionOptions,
+  Progress,
+  RouteOptions,
+  RunOptions,
+  SaveOptions,
+  SearchBatchOptions,
+  SearchOptions,
+  StageName,
+  TrainClassifierOptions
+} from './options.js'
+export { groupIntoBins } from './stages/bins.js'
+export { trainClassifier } from './stages/classifier.js'
+export { buildKnnGraph } from './stages/knn-graph.js'
+export { partitionGraph } from './stages/partition.js'
+export { type ExactSearchResult, exactSearch } from './stages/query.js'
+export { buildSimilarityGraph } from './stages/similarity-graph.js'

@@ -1,0 +1,224 @@
+import { type BuildReport, buildState } from './build.js'
+import type { Engine, Metric, SearchBatchResult, Searcher, SearchState } from './engines/engine.js'
+import { selectEngine } from './engines/select.js'
+import { ArgumentError, ClosedError, FileError } from './errors.js'
+import { type Evaluation, evaluate } from './evaluation/evaluate.js'
+import { readIndexFile, writeIndexFile } from './formats/index-file.js'
+import { runJob } from './job.js'
+import {
+  type BuildOptions,
+  checkPath,
+  type EvaluateOptions,
+  type IndexOptions,
+  multiplyAdds,
+  type OpenOptions,
+  type RouteOptions,
+  readBuildReport,
+  resolveBuild,
+  resolveIndexOptions,
+  resolveOpen,
+  resolveSave,
+  type SaveOptions,
+  SearchArguments,
+  type SearchBatchOptions,
+  type SearchOptions
+} from './options.js'
+
+export interface SearchResult {
+  /** k row numbers of the array that was given to build, nearest first, ties by smaller number. */
+  ids: Int32Array<ArrayBuffer>
+  /** k distances: squared Euclidean, 1 - cosine, or negated inner product. */
+  distances: Float32Array<ArrayBuffer>
+  /** Vectors that were compared with the query. */
+  candidates: number
+  /** Bins that were read. */
+  probes: number
+}
+
+/** One row a query. */
+export interface BatchResult extends SearchBatchResult {
+  /** Results of each query. */
+  k: number
+}
+
+export interface Route {
+  /** Bins, most probable first. */
+  bins: Int32Array<ArrayBuffer>
+  /** What the classifier thinks of each of them; over all bins they add up to 1. */
+  probabilities: Float32Array<ArrayBuffer>
+}
+
+interface Contents {
+  engine: Engine
+  searcher: Searcher
+  state: SearchState
+}
+
+/**
+ * An approximate nearest-neighbor index that learned how to partition its vectors (Dong, Indyk, Razenshteyn & Wagner,
+ * "Learning Space Partitions for Nearest Neighbor Search", ICLR 2020).
+ *
+ * Wrong arguments give an ArgumentError; asynchronous methods reject with it and never throw. An array that is passed
+ * to an asynchronous method is read in place: do not change or transfer it until the promise settles.
+ */
+export class NeuralLSH {
+  /** Number of vectors. */
+  readonly size: number
+  /** Numbers in a vector. */
+  readonly dimensions: number
+  /** Number of bins, the empty ones included. */
+  readonly bins: number
+  readonly metric: Metric
+  /** Name of the engine that computes. */
+  readonly engine: Engine['name']
+  /** How the index was built: every option with its value. */
+  readonly options: IndexOptions
+  /** What happened when it was built. */
+  readonly report: BuildReport
+  /** The rows' words, when the file that the index was opened from holds them. */
+  readonly words: readonly string[] | undefined
+
+  readonly #arguments: SearchArguments
+  #contents: Contents | undefined
+  #users = 0
+  #closed = false
+
+  private constructor(contents: Contents, options: IndexOptions, report: BuildReport, words?: readonly string[]) {
+    const { engine, state } = contents
+    this.#contents = contents
+    this.size = state.bins.ids.length
+    this.dimensions = state.dimensions
+    this.bins = state.bins.offsets.length - 1
+    this.metric = state.metric
+    this.engine = engine.name
+    this.options = options
+    this.report = report
+    this.words = words
+    this.#arguments = new SearchArguments(this)
+  }
+
+  /**
+   * Builds an index of n vectors: the k-NN graph, its partition into bins, the classifier that finds a query's bins.
+   *
+   * @param vectors n x dimensions finite numbers, row after row, n >= 2; they are copied in the stage 'prepare'.
+   */
+  static async build(vectors: Float32Array, options: BuildOptions): Promise<NeuralLSH> {
+    const { engine: choice, run, index } = resolveBuild(vectors, options)
+    const engine = selectEngine(choice)
+    return runJob(run, async ({ threads, signal, stage }) => {
+      const { state, report } = await buildState(engine, vectors, index, stage)
+      const searcher = await engine.openSearcher(state, { threads, signal })
+      return new NeuralLSH({ engine, searcher, state }, index, report)
+    })
+  }
+
+  /** Opens a file that `save` wrote; rejects with FileError when it is not one, is damaged, or cannot be read. */
+  static async open(path: string, options?: OpenOptions): Promise<NeuralLSH> {
+    checkPath(path)
+    const { engine: choice, ...run } = resolveOpen(options)
+    const engine = selectEngine(choice)
+    return runJob({ ...run, onProgress: undefined }, async ({ threads, signal }) => {
+      const { state, description, words } = await readIndexFile(path, { signal })
+      try {
+        const searcher = await engine.openSearcher(state, { threads, signal })
+        const index = resolveIndexOptions(description.options, state.bins.ids.length)
+        return new NeuralLSH({ engine, searcher, state }, index, readBuildReport(description.report), words)
+      } catch (error) {
+        throw error instanceof ArgumentError ? new FileError(path, error.message, undefined, { cause: error }) : error
+      }
+    })
+  }
+
+  /** The k nearest vectors among the candidates in the query's most probable bins. `query`: dimensions numbers. */
+  async search(query: Float32Array, options?: SearchOptions): Promise<SearchResult> {
+    const { k, probing } = this.#arguments.forSearch(query, options)
+    return toSingle(await this.#use(({ searcher }) => searcher.search(query, k, probing)))
+  }
+
+  /** As `search`, at once, on the calling thread. */
+  searchSync(query: Float32Array, options?: SearchOptions): SearchResult {
+    const { k, probing } = this.#arguments.forSearch(query, options)
+    return toSingle(this.#open().searcher.searchSync(query, k, probing))
+  }
+
+  /** As `search`, for q x dimensions numbers, row after row; on all threads. */
+  async searchBatch(queries: Float32Array, options?: SearchBatchOptions): Promise<BatchResult> {
+    const { k, probing, run } = this.#arguments.forBatch(queries, options)
+    const result = await this.#use(({ searcher }) =>
+      runJob(run, ({ stage }) => stage('search', (job) => searcher.searchBatch(queries, k, probing, job)))
+    )
+    return { k, ...result }
+  }
+
+  /** The bins where the query's neighbors most probably are: what a sharded system needs to know. */
+  async route(query: Float32Array, options?: RouteOptions): Promise<Route> {
+    const { probes } = this.#arguments.forRoute(query, options)
+    return this.#use(({ searcher }) => searcher.route(query, probes, { threads: 1 }))
+  }
+
+  /** A copy of the vector in row `id` of the array that was given to build; of unit length for cosine. */
+  vector(id: number): Float32Array<ArrayBuffer> {
+    this.#arguments.checkId(id)
+    const { bins, vectors } = this.#open().state
+    const start = bins.ids.indexOf(id) * this.dimensions
+    return vectors.slice(start, start + this.dimensions)
+  }
+
+  /** Measures accuracy, recall, candidates and speed over q x dimensions query numbers, for several probings. */
+  async evaluate(queries: Float32Array, options?: EvaluateOptions): Promise<Evaluation> {
+    const { request, run } = this.#arguments.forEvaluate(queries, options)
+    return this.#use((contents) =>
+      runJob(run, ({ threads, signal, onProgress }) => {
+        const subject = { ...contents, multiplyAdds: multiplyAdds(contents.state.classifier.widths) }
+        return evaluate(subject, queries, { ...request, threads, signal, onProgress })
+      })
+    )
+  }
+
+  /** Writes the index to a file, which appears whole or not at all. The same index gives the same bytes. */
+  async save(path: string, options?: SaveOptions): Promise<void> {
+    const { signal, words = this.words } = resolveSave(path, options, this.size)
+    const { stages, ...report } = this.report
+    return this.#use(({ state }) =>
+      runJob({ threads: 0, signal, onProgress: undefined }, (job) =>
+        writeIndexFile(path, { state, description: { options: this.options, report }, words }, { signal: job.signal })
+      )
+    )
+  }
+
+  /** Lets go of the memory once the calls that are running have finished; later ones get a ClosedError. */
+  close(): void {
+    this.#closed = true
+    this.#releaseWhenUnused()
+  }
+
+  [Symbol.dispose](): void {
+    this.close()
+  }
+
+  #open(): Contents {
+    if (this.#closed || !this.#contents) throw new ClosedError()
+    return this.#contents
+  }
+
+  async #use<T>(work: (contents: Contents) => Promise<T>): Promise<T> {
+    const contents = this.#open()
+    this.#users++
+    try {
+      return await work(contents)
+    } finally {
+      this.#users--
+      this.#releaseWhenUnused()
+    }
+  }
+
+  #releaseWhenUnused(): void {
+    if (!this.#closed || this.#users > 0) return
+    this.#contents?.searcher.close()
+    this.#contents = undefined
+  }
+}
+
+function toSingle({ ids, distances, candidates, probes }: SearchBatchResult): SearchResult {
+  return { ids, distances, candidates: candidates[0] as number, probes: probes[0] as number }
+}

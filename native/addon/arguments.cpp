@@ -1,0 +1,112 @@
+#include "arguments.h"
+
+#include <cmath>
+#include <new>
+
+#include "../core/error.h"
+#include "../core/job.h"
+
+namespace neural_lsh::addon {
+namespace {
+
+Napi::Error makeError(Napi::Env env, const std::string& code, const std::string& argument, const std::string& message) {
+  Napi::Error error = Napi::Error::New(env, message);
+  error.Set("code", Napi::String::New(env, code));
+  if (!argument.empty()) error.Set("argument", Napi::String::New(env, argument));
+  return error;
+}
+
+template <typename T>
+std::span<T> typedArray(const Napi::Object& object, const char* name, napi_typedarray_type type, const char* typeName) {
+  const Napi::Env env = object.Env();
+  const Napi::Value value = object.Get(name);
+  require(env, value.IsTypedArray() && value.As<Napi::TypedArray>().TypedArrayType() == type, name,
+          std::string("must be a ") + typeName);
+  auto array = value.As<Napi::TypedArrayOf<T>>();
+  return {array.Data(), array.ElementLength()};
+}
+
+}  // namespace
+
+void fail(Napi::Env env, const std::string& argument, const std::string& message) {
+  throw makeError(env, "ERR_NLSH_ARGUMENT", argument, message);
+}
+
+void require(Napi::Env env, bool holds, const std::string& argument, const std::string& message) {
+  if (!holds) fail(env, argument, message);
+}
+
+std::span<float> floats(const Napi::Object& object, const char* name) {
+  return typedArray<float>(object, name, napi_float32_array, "Float32Array");
+}
+
+std::span<double> doubles(const Napi::Object& object, const char* name) {
+  return typedArray<double>(object, name, napi_float64_array, "Float64Array");
+}
+
+std::span<std::int32_t> integers(const Napi::Object& object, const char* name) {
+  return typedArray<std::int32_t>(object, name, napi_int32_array, "Int32Array");
+}
+
+double number(const Napi::Object& object, const char* name) {
+  const Napi::Value value = object.Get(name);
+  require(object.Env(), value.IsNumber(), name, "must be a number");
+  return value.As<Napi::Number>().DoubleValue();
+}
+
+std::size_t count(const Napi::Object& object, const char* name) {
+  const double value = number(object, name);
+  require(object.Env(), value >= 0 && value <= 0x1.0p53 && value == std::floor(value), name, "must be an integer of at least 0");
+  return static_cast<std::size_t>(value);
+}
+
+std::string text(const Napi::Object& object, const char* name) {
+  const Napi::Value value = object.Get(name);
+  require(object.Env(), value.IsString(), name, "must be a string");
+  return value.As<Napi::String>().Utf8Value();
+}
+
+std::vector<std::size_t> counts(const Napi::Object& object, const char* name) {
+  const Napi::Value value = object.Get(name);
+  require(object.Env(), value.IsArray(), name, "must be an array of integers");
+  const auto array = value.As<Napi::Array>();
+  std::vector<std::size_t> result;
+  for (std::uint32_t i = 0; i < array.Length(); ++i) {
+    const double element = array.Get(i).ToNumber().DoubleValue();
+    require(object.Env(), element >= 0 && element <= 0x1.0p32 && element == std::floor(element), name, "must be an array of integers");
+    result.push_back(static_cast<std::size_t>(element));
+  }
+  return result;
+}
+
+bool has(const Napi::Object& object, const char* name) { return !object.Get(name).IsUndefined(); }
+
+Matrix matrix(const Napi::Object& object, const char* name, std::size_t columns) {
+  const std::span<float> values = floats(object, name);
+  require(object.Env(), columns > 0 && values.size() % columns == 0, name, "must hold whole rows");
+  return {values.data(), values.size() / columns, columns};
+}
+
+Metric metric(const Napi::Object& object) {
+  const std::string name = text(object, "metric");
+  if (name == "euclidean") return Metric::euclidean;
+  if (name == "cosine") return Metric::cosine;
+  require(object.Env(), name == "inner-product", "metric", "must be 'euclidean', 'cosine' or 'inner-product'");
+  return Metric::innerProduct;
+}
+
+Napi::Error toError(Napi::Env env, std::exception_ptr exception) {
+  try {
+    std::rethrow_exception(exception);
+  } catch (const Error& error) {
+    return makeError(env, error.code(), error.argument(), error.what());
+  } catch (const Cancelled& error) {
+    return makeError(env, "ERR_NLSH_CANCELLED", {}, error.what());
+  } catch (const std::bad_alloc&) {
+    return makeError(env, "ERR_NLSH_MEMORY", {}, "not enough memory");
+  } catch (const std::exception& error) {
+    return Napi::Error::New(env, error.what());
+  }
+}
+
+}  // namespace neural_lsh::addon

@@ -1,0 +1,11 @@
+// An opened index, seen from JavaScript.
+#pragma once
+
+#include <napi.h>
+
+namespace neural_lsh::addon {
+
+/// Adds class Searcher and checkSearchState(state, job) to the exports.
+void exportSearcher(Napi::Env env, Napi::Object exports);
+
+}  // namespace neural_lsh::addon

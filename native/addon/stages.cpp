@@ -1,0 +1,239 @@
+#include "stages.h"
+
+#include <algorithm>
+#include <array>
+#include <memory>
+#include <utility>
+
+#include "../cpu/bins.h"
+#include "../cpu/trainer.h"
+#include "../cpu/knn-graph.h"
+#include "../cpu/network.h"
+#include "../cpu/similarity-graph.h"
+#include "../cpu/vectors.h"
+#include "../partition/kahip.h"
+#include "arguments.h"
+#include "job-runner.h"
+
+namespace neural_lsh::addon {
+namespace {
+
+/// A new typed array under `name` in the result, and the core's view of it.
+template <typename Array>
+auto output(Napi::Object result, const char* name, std::size_t size) {
+  auto array = Array::New(result.Env(), size);
+  result.Set(name, array);
+  return std::span(array.Data(), array.ElementLength());
+}
+
+/// Hands a vector's memory to JavaScript without copying it, where the runtime allows that.
+Napi::Value adopt(Napi::Env env, std::vector<std::int32_t> values) {
+  auto owner = std::make_unique<std::vector<std::int32_t>>(std::move(values));
+  const std::size_t size = owner->size();
+  napi_value buffer = nullptr;
+  const napi_status status = napi_create_external_arraybuffer(
+      env, owner->data(), size * sizeof(std::int32_t),
+      [](napi_env, void*, void* hint) { std::unique_ptr<std::vector<std::int32_t>>(static_cast<std::vector<std::int32_t>*>(hint)); },
+      owner.get(), &buffer);
+  if (status == napi_ok) {
+    static_cast<void>(owner.release());
+    return Napi::Int32Array::New(env, size, Napi::ArrayBuffer(env, buffer), 0);
+  }
+  auto copy = Napi::Int32Array::New(env, size);
+  std::copy(owner->begin(), owner->end(), copy.Data());
+  return copy;
+}
+
+Napi::Value prepareVectors(const Napi::CallbackInfo& info) {
+  const auto request = info[0].As<Napi::Object>();
+  const Matrix vectors = matrix(request, "vectors", count(request, "dimensions"));
+  const auto result = Napi::Object::New(info.Env());
+  const auto prepared = output<Napi::Float32Array>(result, "vectors", vectors.rows * vectors.columns);
+  return startJob(info[1].As<Napi::Object>(),
+                  {request, result,
+                   [vectors, prepared, kind = metric(request), argument = text(request, "argument")](const Job& job) {
+                     cpu::prepareVectors(vectors, kind, argument, prepared, job);
+                   },
+                   nullptr});
+}
+
+Napi::Value knnGraph(const Napi::CallbackInfo& info) {
+  const auto request = info[0].As<Napi::Object>();
+  const Matrix vectors = matrix(request, "vectors", count(request, "dimensions"));
+  const std::size_t k = count(request, "neighbors");
+  require(info.Env(), k >= 1 && k < vectors.rows, "neighbors", "must be between 1 and the number of vectors - 1");
+  const auto result = Napi::Object::New(info.Env());
+  const auto ids = output<Napi::Int32Array>(result, "ids", vectors.rows * k);
+  const auto distances = output<Napi::Float32Array>(result, "distances", vectors.rows * k);
+  return startJob(info[1].As<Napi::Object>(), {request, result,
+                                               [vectors, k, ids, distances, kind = metric(request)](const Job& job) {
+                                                 cpu::exactKnnGraph(vectors, kind, k, ids, distances, job);
+                                               },
+                                               nullptr});
+}
+
+Napi::Value exactSearch(const Napi::CallbackInfo& info) {
+  const auto request = info[0].As<Napi::Object>();
+  const std::size_t dimensions = count(request, "dimensions"), k = count(request, "k");
+  const Matrix vectors = matrix(request, "vectors", dimensions), queries = matrix(request, "queries", dimensions);
+  require(info.Env(), k >= 1 && k <= vectors.rows, "k", "must be between 1 and the number of vectors");
+  const auto result = Napi::Object::New(info.Env());
+  const auto ids = output<Napi::Int32Array>(result, "ids", queries.rows * k);
+  const auto distances = output<Napi::Float32Array>(result, "distances", queries.rows * k);
+  return startJob(info[1].As<Napi::Object>(), {request, result,
+                                               [vectors, queries, k, ids, distances, kind = metric(request)](const Job& job) {
+                                                 cpu::exactSearch(vectors, queries, kind, k, ids, distances, job);
+                                               },
+                                               nullptr});
+}
+
+Napi::Value similarityGraph(const Napi::CallbackInfo& info) {
+  const auto request = info[0].As<Napi::Object>();
+  const auto neighbors = integers(request, "ids");
+  const std::size_t k = count(request, "neighbors");
+  require(info.Env(), k >= 1 && !neighbors.empty() && neighbors.size() % k == 0, "knnGraph", "must hold whole rows of neighbors");
+  const auto graph = std::make_shared<cpu::SimilarityGraph>();
+  return startJob(info[1].As<Napi::Object>(),
+                  {request, Napi::Object::New(info.Env()),
+                   [graph, neighbors, k](const Job& job) { *graph = cpu::buildSimilarityGraph(neighbors, neighbors.size() / k, k, job); },
+                   [graph](Napi::Env env, Napi::Object result) {
+                     result.Set("xadj", adopt(env, std::move(graph->offsets)));
+                     result.Set("adjncy", adopt(env, std::move(graph->targets)));
+                     result.Set("adjcwgt", adopt(env, std::move(graph->weights)));
+                   }});
+}
+
+KahipMode kahipMode(const Napi::Object& request) {
+  static constexpr std::array<std::pair<const char*, KahipMode>, 6> modes = {{{"fast", KahipMode::fast},
+                                                                              {"eco", KahipMode::eco},
+                                                                              {"strong", KahipMode::strong},
+                                                                              {"fastsocial", KahipMode::fastSocial},
+                                                                              {"ecosocial", KahipMode::ecoSocial},
+                                                                              {"strongsocial", KahipMode::strongSocial}}};
+  const std::string name = text(request, "mode");
+  const auto found = std::find_if(modes.begin(), modes.end(), [&](const auto& mode) { return name == mode.first; });
+  require(request.Env(), found != modes.end(), "mode", "must be one of KaHIP's six modes");
+  return found->second;
+}
+
+Napi::Value partition(const Napi::CallbackInfo& info) {
+  const auto request = info[0].As<Napi::Object>();
+  const Graph graph{integers(request, "xadj"), integers(request, "adjncy"), integers(request, "adjcwgt")};
+  const PartitionOptions options{static_cast<std::int32_t>(number(request, "bins")), number(request, "imbalance"), kahipMode(request),
+                                 static_cast<std::int32_t>(number(request, "seed"))};
+  const auto partition = std::make_shared<Partition>();
+  return startJob(info[1].As<Napi::Object>(),
+                  {request, Napi::Object::New(info.Env()),
+                   [partition, graph, options](const Job& job) { *partition = partitionGraph(graph, options, job); },
+                   [partition](Napi::Env env, Napi::Object result) {
+                     result.Set("labels", adopt(env, std::move(partition->labels)));
+                     result.Set("edgeCut", Napi::Number::New(env, static_cast<double>(partition->edgeCut)));
+                     result.Set("balance", Napi::Number::New(env, partition->balance));
+                     result.Set("peakBytes", Napi::Number::New(env, static_cast<double>(partition->peakBytes)));
+                   }});
+}
+
+Napi::Object epochObject(Napi::Env env, std::size_t epoch, const cpu::EpochReport& report) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("epoch", static_cast<double>(epoch));
+  object.Set("trainingLoss", report.trainingLoss);
+  object.Set("trainingAccuracy", report.trainingAccuracy);
+  object.Set("validationLoss", report.validationLoss);
+  object.Set("validationAccuracy", report.validationAccuracy);
+  object.Set("seconds", report.seconds);
+  return object;
+}
+
+void setClassifier(Napi::Object result, const cpu::TrainingResult& trained) {
+  const Napi::Env env = result.Env();
+  const auto parameters = output<Napi::Float32Array>(result, "parameters", trained.classifier.parameters.size());
+  std::copy(trained.classifier.parameters.begin(), trained.classifier.parameters.end(), parameters.begin());
+  const auto mean = output<Napi::Float32Array>(result, "inputMean", trained.classifier.input.mean.size());
+  std::copy(trained.classifier.input.mean.begin(), trained.classifier.input.mean.end(), mean.begin());
+  result.Set("inputScale", trained.classifier.input.scale);
+  const auto& widths = trained.classifier.shape.widths;
+  Napi::Array widthsArray = Napi::Array::New(env, widths.size());
+  for (std::uint32_t i = 0; i < widths.size(); ++i) widthsArray.Set(i, static_cast<double>(widths[i]));
+  result.Set("widths", widthsArray);
+  Napi::Array history = Napi::Array::New(env, trained.history.size());
+  for (std::uint32_t i = 0; i < trained.history.size(); ++i) history.Set(i, epochObject(env, i + 1, trained.history[i]));
+  result.Set("history", history);
+}
+
+Napi::Value trainClassifier(const Napi::CallbackInfo& info) {
+  const auto request = info[0].As<Napi::Object>();
+  cpu::TrainingSet set{matrix(request, "vectors", count(request, "dimensions")),
+                       integers(request, "labels"),
+                       count(request, "bins"),
+                       integers(request, "neighbors"),
+                       count(request, "neighborsPerRow"),
+                       count(request, "softLabels")};
+  require(info.Env(), set.labels.size() == set.vectors.rows, "labels", "must have one entry a vector");
+  require(info.Env(), set.softLabels <= set.neighborsPerRow, "softLabels", "must not exceed the neighbors of a row");
+  require(info.Env(), set.softLabels == 0 || set.neighbors.size() == set.vectors.rows * set.neighborsPerRow, "neighbors",
+          "must have one row a vector");
+  cpu::TrainingOptions options;
+  options.hidden = counts(request, "hidden");
+  options.epochs = count(request, "epochs");
+  options.batchSize = count(request, "batchSize");
+  options.optimizer.learningRate = number(request, "learningRate");
+  options.validationFraction = number(request, "validationFraction");
+  options.seed = count(request, "seed");
+  if (has(request, "initialParameters")) options.initialParameters = floats(request, "initialParameters");
+  const auto trained = std::make_shared<cpu::TrainingResult>();
+  return startJob(info[1].As<Napi::Object>(),
+                  {request, Napi::Object::New(info.Env()),
+                   [trained, set, options](const Job& job) { *trained = cpu::trainClassifier(set, options, job); },
+                   [trained](Napi::Env, Napi::Object result) { setClassifier(result, *trained); }});
+}
+
+Napi::Value groupIntoBins(const Napi::CallbackInfo& info) {
+  const auto request = info[0].As<Napi::Object>();
+  const auto labels = integers(request, "labels");
+  const std::size_t bins = count(request, "bins"), dimensions = count(request, "dimensions");
+  const std::span<float> vectors = has(request, "vectors") ? floats(request, "vectors") : std::span<float>();
+  require(info.Env(), vectors.empty() || vectors.size() == labels.size() * dimensions, "vectors", "must have one row a label");
+  const auto result = Napi::Object::New(info.Env());
+  const auto offsets = output<Napi::Int32Array>(result, "offsets", bins + 1);
+  const auto ids = output<Napi::Int32Array>(result, "ids", labels.size());
+  return startJob(info[1].As<Napi::Object>(), {request, result,
+                                               [labels, bins, vectors, dimensions, offsets, ids](const Job& job) {
+                                                 cpu::groupIntoBins(labels, bins, vectors, dimensions, offsets, ids, job);
+                                               },
+                                               nullptr});
+}
+
+/// lossAndGradient({ widths, parameters, inputs, targets }) -> { loss, gradient }: one batch in double, at once.
+/// What the gradient tests compare with finite differences.
+Napi::Value lossAndGradient(const Napi::CallbackInfo& info) {
+  const auto request = info[0].As<Napi::Object>();
+  const cpu::ClassifierShape shape{counts(request, "widths")};
+  require(info.Env(), shape.widths.size() >= 2, "widths", "must name inputs and outputs");
+  const auto parameters = doubles(request, "parameters"), inputs = doubles(request, "inputs"), targets = doubles(request, "targets");
+  const std::size_t rows = targets.size() / shape.outputs();
+  require(info.Env(), parameters.size() == shape.parameters(), "parameters", "must fit the widths");
+  require(info.Env(), rows * shape.outputs() == targets.size() && rows * shape.inputs() == inputs.size(), "targets",
+          "must have one row for each row of inputs");
+  const auto result = Napi::Object::New(info.Env());
+  const auto gradient = output<Napi::Float64Array>(result, "gradient", parameters.size());
+  try {
+    result.Set("loss", cpu::lossAndGradient<double>(shape, parameters, inputs.data(), targets.data(), rows, gradient));
+  } catch (...) {
+    throw toError(info.Env(), std::current_exception());
+  }
+  return result;
+}
+
+}  // namespace
+
+void exportStages(Napi::Env env, Napi::Object exports) {
+  const std::pair<const char*, Napi::Value (*)(const Napi::CallbackInfo&)> functions[] = {
+      {"prepareVectors", prepareVectors},   {"knnGraph", knnGraph},
+      {"exactSearch", exactSearch},         {"similarityGraph", similarityGraph},
+      {"partition", partition},             {"trainClassifier", trainClassifier},
+      {"groupIntoBins", groupIntoBins},     {"lossAndGradient", lossAndGradient},
+  };
+  for (const auto& [name, function] : functions) exports.Set(name, Napi::Function::New(env, function, name));
+}
+
+}  // namespace neural_lsh::addon

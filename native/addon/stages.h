@@ -1,0 +1,12 @@
+// The stages of a build, seen from JavaScript: each takes (request, job options) and returns { promise, cancel }.
+#pragma once
+
+#include <napi.h>
+
+namespace neural_lsh::addon {
+
+/// Adds prepareVectors, knnGraph, exactSearch, similarityGraph, partition, trainClassifier, groupIntoBins and
+/// lossAndGradient to the exports.
+void exportStages(Napi::Env env, Napi::Object exports);
+
+}  // namespace neural_lsh::addon

@@ -1,0 +1,52 @@
+#include "bins.h"
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "../core/error.h"
+
+namespace neural_lsh::cpu {
+namespace {
+
+/// Row p becomes row order[p], along the permutation's cycles: one row of extra memory.
+void permuteRows(std::span<float> vectors, std::size_t columns, std::span<const Id> order) {
+  std::vector<bool> placed(order.size(), false);
+  std::vector<float> saved(columns);
+  const auto row = [&](std::size_t i) { return vectors.begin() + static_cast<std::ptrdiff_t>(i * columns); };
+  for (std::size_t start = 0; start < order.size(); ++start) {
+    if (placed[start]) continue;
+    std::copy_n(row(start), columns, saved.begin());
+    std::size_t current = start;
+    for (auto source = static_cast<std::size_t>(order[current]); source != start; source = static_cast<std::size_t>(order[current])) {
+      std::copy_n(row(source), columns, row(current));
+      placed[current] = true;
+      current = source;
+    }
+    std::copy_n(saved.begin(), columns, row(current));
+    placed[current] = true;
+  }
+}
+
+}  // namespace
+
+void groupIntoBins(std::span<const Id> labels, std::size_t bins, std::span<float> vectors, std::size_t columns,
+                   std::span<Id> offsets, std::span<Id> ids, const Job& job) {
+  std::fill(offsets.begin(), offsets.end(), 0);
+  for (std::size_t i = 0; i < labels.size(); ++i) {
+    if (labels[i] < 0 || static_cast<std::size_t>(labels[i]) >= bins) {
+      throw argumentError("labels", "row " + std::to_string(i) + " has the label " + std::to_string(labels[i]) +
+                                        "; labels must be in [0, " + std::to_string(bins) + ")");
+    }
+    ++offsets[static_cast<std::size_t>(labels[i]) + 1];
+  }
+  for (std::size_t b = 0; b < bins; ++b) offsets[b + 1] += offsets[b];
+  std::vector<Id> next(offsets.begin(), offsets.end() - 1);
+  for (std::size_t i = 0; i < labels.size(); ++i) {
+    ids[static_cast<std::size_t>(next[static_cast<std::size_t>(labels[i])]++)] = static_cast<Id>(i);
+  }
+  job.check();  // from here on it is all or nothing
+  if (!vectors.empty()) permuteRows(vectors, columns, ids);
+}
+
+}  // namespace neural_lsh::cpu

@@ -1,0 +1,21 @@
+// What is asked of every vector before anything is computed with it.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+
+#include "../core/job.h"
+#include "../core/types.h"
+
+namespace neural_lsh::cpu {
+
+/// Copies rows to out (source.rows x source.columns), unit rows for cosine. Throws Error ERR_NLSH_ARGUMENT that names
+/// `argument`, the row and the column when a value is NaN or infinite, and the row when it is too long for float
+/// arithmetic (|x|^2 > 2^125) or, for cosine, has no direction.
+void prepareVectors(const Matrix& source, Metric metric, const std::string& argument, std::span<float> out, const Job& job);
+
+/// The first index whose value is NaN or infinite.
+std::optional<std::size_t> findNotFinite(std::span<const float> values, const Job& job);
+
+}  // namespace neural_lsh::cpu

@@ -1,0 +1,47 @@
+// Builds build/Release/neural_lsh.node (or build/Debug with the argument Debug): with cmake-js in a checkout, with
+// plain cmake where only the run-time dependencies are installed. The two keep folders of their own because they may
+// choose different generators.
+import { spawnSync } from 'node:child_process'
+import { createRequire } from 'node:module'
+import os from 'node:os'
+import path from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { ensureKahip } from './fetch-kahip.mjs'
+
+const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)))
+const configuration = process.argv.includes('Debug') ? 'Debug' : 'Release'
+const threads = String(os.availableParallelism())
+
+function run(program, ...args) {
+  const { status, error } = spawnSync(program, args, { cwd: root, stdio: 'inherit' })
+  if (error?.code === 'ENOENT') throw new Error(`${program} was not found: install cmake and a C++20 compiler`)
+  if (status !== 0) throw new Error(`${path.basename(program)} failed`)
+}
+
+function findCmakeJs() {
+  try {
+    return createRequire(import.meta.url).resolve('cmake-js/bin/cmake-js')
+  } catch {
+    return undefined
+  }
+}
+
+function build(kahip) {
+  const cmakeJs = findCmakeJs()
+  if (cmakeJs) {
+    const options = ['--out', 'build/cmake', '--config', configuration, '--log-level', 'warn']
+    run(process.execPath, cmakeJs, 'configure', ...options, `--CDKAHIP_SOURCE_DIR=${kahip}`)
+    run(process.execPath, cmakeJs, 'build', ...options, '--parallel', threads)
+  } else {
+    const folder = 'build/cmake-plain'
+    run('cmake', '-S', '.', '-B', folder, `-DCMAKE_BUILD_TYPE=${configuration}`, `-DKAHIP_SOURCE_DIR=${kahip}`)
+    run('cmake', '--build', folder, '--config', configuration, '--parallel', threads)
+  }
+}
+
+try {
+  build(ensureKahip())
+} catch (error) {
+  console.error(`neural-lsh: ${error.message}`)
+  process.exitCode = 1
+}

@@ -1,4 +1,4 @@
-/** Runs stages for a caller: tells their progress, and stops them on the caller's signal or when its callback throws. */
+/** Runs stages for a caller: tells their progress, stops them on the caller's signal or when its callback throws. */
 import type { JobOptions } from './engines/engine.js'
 import type { Progress, Run, StageName } from './options.js'
 

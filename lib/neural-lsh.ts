@@ -122,6 +122,7 @@ export class NeuralLSH {
       try {
         const searcher = await engine.openSearcher(state, { threads, signal })
         const index = resolveIndexOptions(description.options, state.bins.ids.length)
+        checkAgreement(index, state)
         return new NeuralLSH({ engine, searcher, state }, index, readBuildReport(description.report), words)
       } catch (error) {
         throw error instanceof ArgumentError ? new FileError(path, error.message, undefined, { cause: error }) : error
@@ -216,6 +217,17 @@ export class NeuralLSH {
     if (!this.#closed || this.#users > 0) return
     this.#contents?.searcher.close()
     this.#contents = undefined
+  }
+}
+
+/** What a file says of the index must be what the index is. */
+function checkAgreement({ dimensions, bins, metric, classifier }: IndexOptions, state: SearchState): void {
+  const said = { metric, dimensions, bins, hidden: classifier.hidden }
+  const { widths } = state.classifier
+  const found = { ...state, bins: state.bins.offsets.length - 1, hidden: widths.slice(1, -1) }
+  for (const name of Object.keys(said) as (keyof typeof said)[]) {
+    if (String(said[name]) === String(found[name])) continue
+    throw new ArgumentError(`options.${name}`, `the options say ${said[name]}, but the index has ${found[name]}`)
   }
 }
 

@@ -480,8 +480,8 @@ export function resolveKnnGraph(vectors: Float32Array, options: KnnGraphOptions)
   return resolved
 }
 
-export function resolveSimilarityGraph(graph: KnnGraph, options: RunOptions) {
-  checkGraphSize(checkKnnGraph(graph, 'graph'), graph.neighbors, 'graph')
+export function resolveSimilarityGraph(knnGraph: KnnGraph, options: RunOptions) {
+  checkGraphSize(checkKnnGraph(knnGraph, 'knnGraph'), knnGraph.neighbors, 'knnGraph')
   return read(run, options)
 }
 
@@ -699,13 +699,13 @@ function checkKnnGraph(graph: KnnGraph, name: string): number {
 /** Judges the shape of a similarity graph (the engine judges its edges); returns its number of points. */
 function checkSimilarityGraph(graph: SimilarityGraph): number {
   const { xadj, adjncy, adjcwgt } = asRecord(graph ?? null, 'graph') as Partial<SimilarityGraph>
-  checkArray(xadj, 'graph.xadj', 'Int32Array')
-  checkArray(adjncy, 'graph.adjncy', 'Int32Array')
-  checkArray(adjcwgt, 'graph.adjcwgt', 'Int32Array')
+  checkArray(xadj, 'xadj', 'Int32Array')
+  checkArray(adjncy, 'adjncy', 'Int32Array')
+  checkArray(adjcwgt, 'adjcwgt', 'Int32Array')
   const rows = (xadj as Int32Array).length - 1
   if (rows < 2)
-    throw new ArgumentError('graph.xadj', `its length must be the number of points + 1, at least 3, but is ${rows + 1}`)
-  checkLength(adjcwgt as Int32Array, (adjncy as Int32Array).length, 'graph.adjcwgt', "adjncy's length")
+    throw new ArgumentError('xadj', `its length must be the number of points + 1, at least 3, but is ${rows + 1}`)
+  checkLength(adjcwgt as Int32Array, (adjncy as Int32Array).length, 'adjcwgt', "adjncy's length")
   return rows
 }
 

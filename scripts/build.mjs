@@ -14,8 +14,8 @@ const threads = String(os.availableParallelism())
 
 function run(program, ...args) {
   const { status, error } = spawnSync(program, args, { cwd: root, stdio: 'inherit' })
-  if (error?.code === 'ENOENT') throw new Error(`${program} was not found: install cmake and a C++20 compiler`)
-  if (status !== 0) throw new Error(`${path.basename(program)} failed`)
+  if (error?.code === 'ENOENT') throw new Error(`${program} was not found`)
+  if (status !== 0) throw new Error(`${[path.basename(program), ...args].join(' ')} failed`)
 }
 
 function findCmakeJs() {
@@ -27,6 +27,7 @@ function findCmakeJs() {
 }
 
 function build(kahip) {
+  run('cmake', '--version')
   const cmakeJs = findCmakeJs()
   if (cmakeJs) {
     const options = ['--out', 'build/cmake', '--config', configuration, '--log-level', 'warn']

@@ -25,7 +25,8 @@ function run(command, ...args) {
 /** Of packages written as name==version, those that are not there in this version. */
 function missing(packages) {
   if (!existsSync(interpreter)) return packages
-  const list = 'import importlib.metadata as m, json; print(json.dumps({d.name.lower(): d.version for d in m.distributions()}))'
+  const list =
+    'import importlib.metadata as m, json; print(json.dumps({d.name.lower(): d.version for d in m.distributions()}))'
   const installed = JSON.parse(run(interpreter, '-c', list))
   return packages.filter((wanted) => {
     const [name, version] = wanted.split('==')

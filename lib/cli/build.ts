@@ -11,16 +11,13 @@ const flags = { ...baseFlags, ...formatFlag, ...outFlag('Where to write the inde
 export async function buildFromFile(values: Omit<ValuesOf<typeof flags>, 'out'>, context: Context) {
   const base = required(values.base, 'base', 'the file of the vectors to index')
   const { signal } = context
-  const progress = context.progress()
-  progress.onProgress({ stage: 'read', done: 0, total: 1 })
-  try {
-    const { vectors, dimensions, words } = await readVectors(base, { format: values.format, limit: values.limit, signal })
-    const { onProgress } = progress
-    const options = { ...apiOptions(flags, values), dimensions, signal, onProgress } as BuildOptions
-    return { index: await NeuralLSH.build(vectors, options), words }
-  } finally {
-    progress.finish()
-  }
+  const { onProgress, follow } = context.progress()
+  onProgress({ stage: 'read', done: 0, total: 1 })
+  const { vectors, dimensions, words } = await follow(
+    readVectors(base, { format: values.format, limit: values.limit, signal })
+  )
+  const options = { ...apiOptions(flags, values), dimensions, signal, onProgress } as BuildOptions
+  return { index: await follow(NeuralLSH.build(vectors, options)), words }
 }
 
 export const buildCommand = defineCommand({
@@ -37,7 +34,10 @@ export const buildCommand = defineCommand({
       line: 'neural-lsh build --base glove.txt.gz --metric cosine --bins 256 --out glove.nlsh',
       meaning: 'Word vectors, by the angle between them; the index knows the words.'
     },
-    { line: 'neural-lsh build --base vectors.npy --out vectors.nlsh --json', meaning: 'Prints the times and the peak memory of the stages as JSON.' }
+    {
+      line: 'neural-lsh build --base vectors.npy --out vectors.nlsh --json',
+      meaning: 'Prints the times and the peak memory of the stages as JSON.'
+    }
   ],
   flags,
   positionals: 0,
@@ -50,7 +50,9 @@ export const buildCommand = defineCommand({
       const { engine, size: n, dimensions, bins, report } = index
       const { stages, balance, edgeCut } = report
       context.printJson({ engine, n, dimensions, bins, stages, balance, edgeCut, index: out, bytes })
-      context.print(`${out}: ${formatCount(n)} vectors of ${dimensions} numbers in ${formatCount(bins)} bins, ${formatBytes(bytes)}.`)
+      context.print(
+        `${out}: ${formatCount(n)} vectors of ${dimensions} numbers in ${formatCount(bins)} bins, ${formatBytes(bytes)}.`
+      )
       printReport(index, context)
     } finally {
       index.close()

@@ -63,9 +63,15 @@ export async function openDemo(folder: string, { engine, threads, signal }: Job)
     const notes = JSON.parse(await readFile(files.notes, 'utf8')) as Notes
     const { vectors } = await readVectors(files.vectors, { signal })
     const index = await NeuralLSH.open(files.index, { engine, threads, signal })
-    return { index, words: index.words as readonly string[], heldOut: { words: notes.heldOut, vectors }, stages: notes.stages }
+    return {
+      index,
+      words: index.words as readonly string[],
+      heldOut: { words: notes.heldOut, vectors },
+      stages: notes.stages
+    }
   } catch (error) {
-    const absent = error instanceof SyntaxError || error instanceof FileError || (error as NodeJS.ErrnoException).code === 'ENOENT'
+    const absent =
+      error instanceof SyntaxError || error instanceof FileError || (error as NodeJS.ErrnoException).code === 'ENOENT'
     if (absent) return undefined
     throw error
   }
@@ -96,7 +102,11 @@ export async function buildDemo({ dimensions, stored, heldOut }: DemoWords, job:
 }
 
 /** Leaves the index for the next run. Rejects with FileError where the folder cannot be written. */
-export async function keepDemo(folder: string, { index, words, heldOut, stages }: DemoIndex, signal: AbortSignal): Promise<void> {
+export async function keepDemo(
+  folder: string,
+  { index, words, heldOut, stages }: DemoIndex,
+  signal: AbortSignal
+): Promise<void> {
   const files = filesIn(folder)
   const notes: Notes = { heldOut: heldOut.words, stages }
   await mkdir(folder, { recursive: true })

@@ -6,7 +6,7 @@ import { curveTable } from './evaluate.js'
 import { apiOptions, runFlags, type ValuesOf, wordFlag } from './flags.js'
 import { formatCount, formatSeconds, table } from './text.js'
 import { packageVersion } from './version.js'
-import { lookedAt, neighborsOfWord, rowOfWord, type WordNeighbors } from './words.js'
+import { findWord, lookedAt, neighborsOfWord, unknownWord, type WordNeighbors } from './words.js'
 
 const flags = { ...wordFlag, ...runFlags }
 
@@ -40,16 +40,27 @@ export const demoCommand = defineCommand({
     const { demo, folder, reused } = await prepareDemo(values, context)
     const { index, words, stages } = demo
     try {
-      if (reused) context.print(`The index of ${formatCount(index.size)} words was built by an earlier run (${folder}).`)
+      if (reused)
+        context.print(`The index of ${formatCount(index.size)} words was built by an earlier run (${folder}).`)
       const neighbors: WordNeighbors[] = []
       for (const word of values.word ?? shownWords.filter((one) => words.includes(one))) {
-        neighbors.push(await neighborsOfWord(index, words, word, vectorOf(demo, word), { k, probes: 4 }))
+        const found = lookUp(demo, word)
+        neighbors.push(await neighborsOfWord(index, words, found.word, found.vector, { k, probes: 4 }))
       }
       printNeighbors(neighbors, demo, context)
       const evaluation = values.word ? undefined : await measure(demo, values, context)
       if (evaluation) printStages(stages, reused, context)
       const { engine, size: n, dimensions, bins } = index
-      context.printJson({ engine, n, dimensions, bins, reused, stages, neighbors, ...(evaluation && { curve: evaluation }) })
+      context.printJson({
+        engine,
+        n,
+        dimensions,
+        bins,
+        reused,
+        stages,
+        neighbors,
+        ...(evaluation && { curve: evaluation })
+      })
     } finally {
       index.close()
     }
@@ -65,10 +76,14 @@ async function prepareDemo(values: ValuesOf<typeof flags>, context: Context) {
   if (kept) return { demo: kept, folder: shownFolder, reused: true }
   print('Building an index of real English words; the next run will start at once.')
   const words = await readDemoWords(shownWords, signal)
-  print(`${formatCount(words.stored.words.length)} words, each with a vector of ${words.dimensions} numbers: words that are used alike point alike.`)
+  print(
+    `${formatCount(words.stored.words.length)} words, each with a vector of ${words.dimensions} numbers: words that are used alike point alike.`
+  )
   print(`${formatCount(words.heldOut.words.length)} more words are held out, to be asked for later.\n`)
-  const progress = context.progress((stage, seconds) => print(`  ${formatSeconds(seconds).padStart(7)}  ${stage.padEnd(17)} ${meaningOf[stage] ?? ''}`))
-  const demo = await buildDemo(words, { ...job, onProgress: progress.onProgress }).finally(progress.finish)
+  const { onProgress, follow } = context.progress((stage, seconds) =>
+    print(`  ${formatSeconds(seconds).padStart(7)}  ${stage.padEnd(17)} ${meaningOf[stage] ?? ''}`)
+  )
+  const demo = await follow(buildDemo(words, { ...job, onProgress }))
   try {
     await keepDemo(folder, demo, signal)
     print(`\nKept in ${shownFolder}.`)
@@ -79,11 +94,14 @@ async function prepareDemo(values: ValuesOf<typeof flags>, context: Context) {
   return { demo, folder: shownFolder, reused: false }
 }
 
-/** Held-out words may be asked for, too. */
-function vectorOf({ index, words, heldOut }: DemoIndex, word: string): Float32Array {
-  const row = heldOut.words.indexOf(word)
-  if (row < 0) return index.vector(rowOfWord(words, word))
-  return heldOut.vectors.subarray(row * index.dimensions, (row + 1) * index.dimensions)
+/** Any word of the list may be asked for, the held-out ones included. */
+function lookUp({ index, words, heldOut }: DemoIndex, asked: string) {
+  const row = findWord(words, asked)
+  if (row >= 0) return { word: words[row] as string, vector: index.vector(row) }
+  const place = findWord(heldOut.words, asked)
+  if (place < 0) throw unknownWord(asked, words.length + heldOut.words.length)
+  const vector = heldOut.vectors.subarray(place * index.dimensions, (place + 1) * index.dimensions)
+  return { word: heldOut.words[place] as string, vector }
 }
 
 function printNeighbors(results: WordNeighbors[], { index }: DemoIndex, { print }: Context): void {
@@ -94,10 +112,23 @@ function printNeighbors(results: WordNeighbors[], { index }: DemoIndex, { print 
   }
 }
 
-async function measure({ index, heldOut }: DemoIndex, { threads }: ValuesOf<typeof flags>, context: Context): Promise<CurvePoint[]> {
-  const { curve, queries, routerDistances } = await index.evaluate(heldOut.vectors, { k, probes, threads, signal: context.signal })
-  context.print(`How right is it? The ${queries} held-out words are asked for, and the answers compared with the exact ones.`)
-  context.print(`Acc@${k}: the share of a word's true ${k} nearest that lie in the bins that were read. Candidates: words looked at.\n`)
+async function measure(
+  { index, heldOut }: DemoIndex,
+  { threads }: ValuesOf<typeof flags>,
+  context: Context
+): Promise<CurvePoint[]> {
+  const { curve, queries, routerDistances } = await index.evaluate(heldOut.vectors, {
+    k,
+    probes,
+    threads,
+    signal: context.signal
+  })
+  context.print(
+    `How right is it? The ${queries} held-out words are asked for, and the answers compared with the exact ones.`
+  )
+  context.print(
+    `Acc@${k}: the share of a word's true ${k} nearest that lie in the bins that were read. Candidates: words looked at.\n`
+  )
   context.print(curveTable(curve, k, index.size))
   context.print(`\nChoosing the bins costs as much as looking at ${formatCount(routerDistances)} more words.`)
   return curve
@@ -108,5 +139,6 @@ function printStages(stages: DemoIndex['stages'], reused: boolean, { print }: Co
   const total = stages.reduce((sum, { seconds }) => sum + seconds, 0)
   const rows = [...stages, { name: 'all', seconds: total }].map(({ name, seconds }) => [name, formatSeconds(seconds)])
   print(table(['stage', 'time'], rows))
-  print('\nAsk for any word: npm run demo -- --word guitar')
+  const demo = process.env.npm_lifecycle_event === 'demo' ? 'npm run demo --' : 'neural-lsh demo'
+  print(`\nAsk for any word: ${demo} --word guitar`)
 }

@@ -1,9 +1,20 @@
-import type { CurvePoint } from '../evaluation/evaluate.js'
 import { ArgumentError } from '../errors.js'
+import type { CurvePoint } from '../evaluation/evaluate.js'
 import { NeuralLSH, readIds, readVectors } from '../index.js'
 import { buildFromFile } from './build.js'
 import { type Context, defineCommand, required } from './command.js'
-import { apiOptions, baseFlags, buildFlags, evaluateFlags, formatFlag, indexFlag, queryFlags, runFlags, UsageError, type ValuesOf } from './flags.js'
+import {
+  apiOptions,
+  baseFlags,
+  buildFlags,
+  evaluateFlags,
+  formatFlag,
+  indexFlag,
+  queryFlags,
+  runFlags,
+  UsageError,
+  type ValuesOf
+} from './flags.js'
 import { printReport } from './report.js'
 import { formatCount, formatPercent, formatShare, table } from './text.js'
 
@@ -13,7 +24,7 @@ type Values = ValuesOf<typeof flags>
 export const evaluateCommand = defineCommand({
   name: 'evaluate',
   summary: 'measure accuracy, candidates and speed against the exact answers',
-  usage: 'neural-lsh evaluate (--base FILE [build options] | --index INDEX) --queries FILE [options]',
+  usage: 'neural-lsh evaluate (--base FILE | --index INDEX) --queries FILE [options]',
   explanation: [
     'Builds an index (--base), or opens one (--index), and asks it for the neighbors of the queries with each number of probed bins. For each it prints Acc@k, the share of the true k nearest that lie in the bins that were read; the recall of the result; the candidates, which are the vectors compared with a query (mean, median and 0.95-quantile); and the queries answered per second.',
     'The last line says what the router itself costs for one query, counted in distance computations: add it to the candidates when you compare with other methods.'
@@ -24,8 +35,9 @@ export const evaluateCommand = defineCommand({
       meaning: 'Builds an index and measures it; the true neighbors are found by comparing with every vector.'
     },
     {
-      line: 'neural-lsh evaluate --index vectors.nlsh --queries queries.fvecs --truth truth.ivecs --mass 0.9,0.95 --json',
-      meaning: 'Measures an index file against known neighbors, reading bins until their probabilities add up; prints JSON.'
+      line: 'neural-lsh evaluate --index vectors.nlsh --queries q.fvecs --truth t.ivecs --mass 0.9,0.95 --json',
+      meaning:
+        'Measures an index file against known neighbors, reading bins until their probabilities add up; prints JSON.'
     }
   ],
   flags,
@@ -35,15 +47,17 @@ export const evaluateCommand = defineCommand({
     const index = await subject(values, context)
     try {
       const { queries, truth } = await questions(queryPath, index.dimensions, values, context)
-      const progress = context.progress()
+      const { onProgress, follow } = context.progress()
       const { signal } = context
-      const request = { ...apiOptions({ ...evaluateFlags, threads: runFlags.threads }, values), signal, onProgress: progress.onProgress, ...truth }
-      const evaluation = await index.evaluate(queries, request).finally(progress.finish)
+      const options = apiOptions({ ...evaluateFlags, threads: runFlags.threads }, values)
+      const evaluation = await follow(index.evaluate(queries, { ...options, ...truth, signal, onProgress }))
       const { curve, routerDistances } = evaluation
       const { engine, size: n, dimensions, bins, report } = index
       const { stages, balance, edgeCut } = report
       context.printJson({ engine, n, dimensions, bins, curve, stages, balance, edgeCut, routerDistances })
-      context.print(`${formatCount(evaluation.queries)} queries against ${formatCount(n)} vectors in ${formatCount(bins)} bins:\n`)
+      context.print(
+        `${formatCount(evaluation.queries)} queries against ${formatCount(n)} vectors in ${formatCount(bins)} bins:\n`
+      )
       context.print(curveTable(curve, evaluation.k, n))
       context.print(`\nThe router costs as much as ${formatCount(routerDistances)} distance computations a query.`)
       printReport(index, context)
@@ -66,13 +80,25 @@ async function subject(values: Values, context: Context): Promise<NeuralLSH> {
 /** The queries and, where they are known, their true neighbors. Truth files often cover only the first queries, and then
  * so do we. */
 async function questions(path: string, dimensions: number, values: Values, { signal, print }: Context) {
-  const { vectors, rows, dimensions: found } = await readVectors(path, { format: values.format, limit: values.limitQueries, signal })
-  if (found !== dimensions) throw new ArgumentError('queries', `the rows of ${path} must hold ${dimensions} numbers, as the index does, not ${found}`)
+  const {
+    vectors,
+    rows,
+    dimensions: found
+  } = await readVectors(path, { format: values.format, limit: values.limitQueries, signal })
+  if (found !== dimensions)
+    throw new ArgumentError(
+      'queries',
+      `the rows of ${path} must hold ${dimensions} numbers, as the index does, not ${found}`
+    )
   if (values.truth === undefined) return { queries: vectors }
   const truth = await readIds(values.truth)
   const known = Math.min(rows, truth.rows)
-  if (known < rows) print(`${values.truth} knows the neighbors of the first ${formatCount(known)} queries only: these are measured.`)
-  return { queries: vectors.subarray(0, known * dimensions), truth: { truth: truth.ids.subarray(0, known * truth.columns) } }
+  if (known < rows)
+    print(`${values.truth} knows the neighbors of the first ${formatCount(known)} queries only: these are measured.`)
+  return {
+    queries: vectors.subarray(0, known * dimensions),
+    truth: { truth: truth.ids.subarray(0, known * truth.columns) }
+  }
 }
 
 /** One row for each point of the curve. */

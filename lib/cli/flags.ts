@@ -39,7 +39,8 @@ const choice = <T extends string>(names: readonly T[], meaning: string): Flag<T>
   meaning,
   parse(value, name) {
     const chosen = names.find((one) => one === value)
-    if (chosen === undefined) throw new UsageError(`--${name} takes one of ${names.join(', ')}, not ${JSON.stringify(value)}`)
+    if (chosen === undefined)
+      throw new UsageError(`--${name} takes one of ${names.join(', ')}, not ${JSON.stringify(value)}`)
     return chosen
   }
 })
@@ -61,7 +62,8 @@ const words = (placeholder: string, meaning: string): Flag<string[]> => ({
 
 function parseNumber(value: string, name: string): number {
   const parsed = Number(value)
-  if (value.trim() === '' || Number.isNaN(parsed)) throw new UsageError(`--${name} takes a number, not ${JSON.stringify(value)}`)
+  if (value.trim() === '' || Number.isNaN(parsed))
+    throw new UsageError(`--${name} takes a number, not ${JSON.stringify(value)}`)
   return parsed
 }
 
@@ -76,19 +78,33 @@ export const runFlags = {
 }
 
 export const formatFlag = {
-  format: choice(vectorFormats, `What kind of file the vectors are in: ${vectorFormats.join(', ')}. Default: told from the name.`)
+  format: choice(
+    vectorFormats,
+    `What kind of file the vectors are in: ${vectorFormats.join(', ')}. Default: told from the name.`
+  )
 }
 
 export const baseFlags = {
-  base: text('FILE', 'The vectors to index: .fvecs, .bvecs, .ivecs, .npy, .idx (or -ubyte), or words with their vectors (.txt, .vec); each also .gz.'),
+  base: text(
+    'FILE',
+    'The vectors to index: .fvecs, .bvecs, .ivecs, .npy, .idx (or -ubyte), or words with their vectors (.txt, .vec); each also .gz.'
+  ),
   limit: number('ROWS', 'Take only the first ROWS of the base. Default: all.')
 }
 
 /** Every option of NeuralLSH.build; `dimensions` comes from the file. */
 export const buildFlags = {
-  bins: number('M', 'Bins to partition into. Default: the power of two nearest to the square root of the rows.', 'bins'),
+  bins: number(
+    'M',
+    'Bins to partition into. Default: the power of two nearest to the square root of the rows.',
+    'bins'
+  ),
   metric: text('NAME', 'euclidean, cosine or inner-product. Default: euclidean.', 'metric'),
-  neighbors: number('K', 'Nearest neighbors of each vector in the graph that is partitioned. Default: 10.', 'graph.neighbors'),
+  neighbors: number(
+    'K',
+    'Nearest neighbors of each vector in the graph that is partitioned. Default: 10.',
+    'graph.neighbors'
+  ),
   'graph.method': text('NAME', 'How the graph is found: auto or exact. Default: auto.', 'graph.method'),
   mode: text(
     'NAME',
@@ -107,7 +123,11 @@ export const buildFlags = {
     'Train on the bins of the S nearest neighbors, not only on the own bin; 0: on the own bin only. Default: 10.',
     'classifier.softLabels'
   ),
-  validationFraction: number('SHARE', 'Share held out to measure the training. Default: 0.05.', 'classifier.validationFraction'),
+  validationFraction: number(
+    'SHARE',
+    'Share held out to measure the training. Default: 0.05.',
+    'classifier.validationFraction'
+  ),
   seed: number('N', 'The same seed, options, engine and threads give the same index. Default: 1.', 'seed')
 }
 
@@ -129,9 +149,16 @@ export const searchFlags = {
 }
 
 export const evaluateFlags = {
-  truth: text('FILE', 'The true neighbors of each query, .ivecs, K columns or more. Default: found by comparing with all vectors.'),
+  truth: text(
+    'FILE',
+    'The true neighbors of each query, .ivecs, K columns or more. Default: found by comparing with all vectors.'
+  ),
   k,
-  probes: numbers('T,T…', 'Numbers of bins to measure. Default: 1,2,4,8 and so on to 32, unless --mass is given.', 'probes'),
+  probes: numbers(
+    'T,T…',
+    'Numbers of bins to measure. Default: 1,2,4,8 and so on to 32, unless --mass is given.',
+    'probes'
+  ),
   mass: numbers('P,P…', 'Probabilities to measure: bins are read until theirs add up to P.', 'mass')
 }
 
@@ -139,9 +166,16 @@ export const wordFlag = { word: words('WORD,WORD…', 'Words whose neighbors to 
 
 /** Reads the arguments of one command; throws UsageError. */
 export function parseFlags<F extends Flags>(flags: F, args: readonly string[]) {
-  const nameOf = new Map(Object.entries(flags).flatMap(([name, { path }]) => [name, path ?? name].map((spelling) => [spelling, name] as const)))
+  const nameOf = new Map(
+    Object.entries(flags).flatMap(([name, { path }]) =>
+      [name, path ?? name].map((spelling) => [spelling, name] as const)
+    )
+  )
   const options = Object.fromEntries(
-    Array.from(nameOf, ([spelling, name]) => [spelling, { type: flags[name]?.placeholder ? ('string' as const) : ('boolean' as const) }])
+    Array.from(nameOf, ([spelling, name]) => [
+      spelling,
+      { type: flags[name]?.placeholder ? ('string' as const) : ('boolean' as const) }
+    ])
   )
   const parsed = guardUsage(nameOf, () => parseArgs({ args: [...args], options, allowPositionals: true }))
   const values: Record<string, unknown> = {}
@@ -169,11 +203,16 @@ export function apiOptions(flags: Flags, values: { [name: string]: unknown }): R
   const options: Record<string, unknown> = {}
   for (const [name, { path }] of Object.entries(flags)) {
     if (path === undefined || values[name] === undefined) continue
-    const keys = path.split('.')
-    const last = keys.pop() as string
-    let place = options
-    for (const key of keys) place = (place[key] ??= {}) as Record<string, unknown>
-    place[last] = values[name]
+    place(options, path.split('.'), values[name])
   }
   return options
+}
+
+function place(options: Record<string, unknown>, [key = '', ...rest]: string[], value: unknown): void {
+  if (rest.length === 0) {
+    options[key] = value
+    return
+  }
+  options[key] ??= {}
+  place(options[key] as Record<string, unknown>, rest, value)
 }

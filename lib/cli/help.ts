@@ -21,9 +21,14 @@ export function overview(commands: readonly Command[], version: string): string 
 
 export function helpOf(command: Command): string {
   const explanation = command.explanation.flatMap((paragraph) => [wrap(paragraph, lineWidth, ''), ''])
-  const examples = command.examples.flatMap(({ line, meaning }) => [`  ${line}`, `      ${wrap(meaning, lineWidth - 6, '      ')}`])
+  const examples = command.examples.flatMap(({ line, meaning }) => [
+    `  ${line}`,
+    `      ${wrap(meaning, lineWidth - 6, '      ')}`
+  ])
   const options = Object.entries({ ...command.flags, ...commonFlags } as Flags).map(optionLine)
-  return [`Usage: ${command.usage}`, '', ...explanation, 'Examples:', ...examples, '', 'Options:', ...options].join('\n')
+  return [`Usage: ${command.usage}`, '', ...explanation, 'Examples:', ...examples, '', 'Options:', ...options].join(
+    '\n'
+  )
 }
 
 function optionLine([name, { placeholder, meaning, path }]: [string, Flag<unknown>]): string {

@@ -10,7 +10,9 @@ export const infoCommand = defineCommand({
   name: 'info',
   summary: 'describe an index file and the engine of this machine',
   usage: 'neural-lsh info [INDEX] [options]',
-  explanation: ['Prints which engine computes here and, when an index file is named, what is in it and how it was built. The whole file is read and checked.'],
+  explanation: [
+    'Prints which engine computes here and, when an index file is named, what is in it and how it was built. The whole file is read and checked.'
+  ],
   examples: [
     { line: 'neural-lsh info', meaning: 'Does the native engine work on this machine, and with which instructions?' },
     { line: 'neural-lsh info vectors.nlsh --json', meaning: 'What is in this file?' }
@@ -20,16 +22,35 @@ export const infoCommand = defineCommand({
   async run(values, context) {
     const { name, description, hardwareThreads } = selectEngine((values.engine ?? 'auto') as EngineChoice)
     const [path] = context.positionals
-    context.print(`engine: ${name}: ${description}; ${hardwareThreads} hardware threads`)
-    if (path === undefined) return context.printJson({ engine: name, description, hardwareThreads })
+    const engineLine = `engine: ${description}`
+    if (path === undefined) {
+      context.printJson({ engine: name, description, hardwareThreads })
+      return context.print(engineLine)
+    }
     const index = await NeuralLSH.open(path, { ...apiOptions(runFlags, values), signal: context.signal })
     try {
       const { size: n, dimensions, bins, metric, options, report } = index
       const { size: bytes } = await stat(path)
       const words = index.words !== undefined
-      context.printJson({ engine: name, description, hardwareThreads, index: path, bytes, n, dimensions, bins, metric, words, options, report })
+      context.printJson({
+        engine: name,
+        description,
+        hardwareThreads,
+        index: path,
+        bytes,
+        n,
+        dimensions,
+        bins,
+        metric,
+        words,
+        options,
+        report
+      })
+      context.print(engineLine)
       context.print(`index: ${path}, ${formatBytes(bytes)}`)
-      context.print(`holds: ${formatCount(n)} vectors of ${dimensions} numbers${words ? ', each with a word' : ''}, in ${formatCount(bins)} bins; metric ${metric}`)
+      context.print(
+        `holds: ${formatCount(n)} vectors of ${dimensions} numbers${words ? ', each with a word' : ''}, in ${formatCount(bins)} bins; metric ${metric}`
+      )
       context.print(`options: ${JSON.stringify(options)}`)
       printReport(index, context)
     } finally {

@@ -81,7 +81,11 @@ function complainAboutCommand(name: string): number {
 /** Says what went wrong. What the user can cure needs no stack; anything else is a bug, whose stack we want to see. */
 function explain(command: Command, error: unknown): number {
   if (error instanceof UsageError || (error instanceof ArgumentError && isOption(command, error.argument))) {
-    return complain(command, `${error.message}\nneural-lsh ${command.name} --help explains the options.`, exitCodes.usage)
+    return complain(
+      command,
+      `${error.message}\nneural-lsh ${command.name} --help explains the options.`,
+      exitCodes.usage
+    )
   }
   const known = error instanceof NeuralLSHError || (error instanceof Error && 'syscall' in error)
   return complain(command, known ? error.message : String((error as Error).stack ?? error), exitCodes.failed)

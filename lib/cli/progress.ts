@@ -6,12 +6,15 @@ const redrawMilliseconds = 100
 
 export interface ProgressDisplay {
   onProgress(progress: Pick<Progress, 'done' | 'total'> & { stage: string }): void
-  /** The last stage is over. */
-  finish(): void
+  /** Waits for the work whose progress is shown; its last stage is over when it is. */
+  follow<T>(work: Promise<T>): Promise<T>
 }
 
 /** Where progress goes: a bar when `stream` is a terminal, and `finished` once for every stage that is over. */
-export function showProgress(stream: NodeJS.WriteStream, finished: (stage: string, seconds: number) => void): ProgressDisplay {
+export function showProgress(
+  stream: NodeJS.WriteStream,
+  finished: (stage: string, seconds: number) => void
+): ProgressDisplay {
   let stage: string | undefined
   let started = 0
   let drawn = 0
@@ -37,7 +40,15 @@ export function showProgress(stream: NodeJS.WriteStream, finished: (stage: strin
       erase()
       stream.write(bar(progress, (now - started) / 1000))
     },
-    finish
+    async follow(work) {
+      try {
+        const result = await work
+        finish()
+        return result
+      } finally {
+        erase()
+      }
+    }
   }
 }
 

@@ -9,7 +9,9 @@ export function printReport(index: NeuralLSH, { print }: Context): void {
     const rows = stages.map(({ name, seconds, peakBytes }) => [name, formatSeconds(seconds), formatBytes(peakBytes)])
     print(`\n${table(['stage', 'time', 'peak memory'], rows)}`)
   }
-  print(`\nThe largest bin is ${balance.toFixed(2)} times the mean; edges of weight ${formatCount(edgeCut)} run between bins.`)
+  print(
+    `\nThe largest bin is ${balance.toFixed(2)} times the mean; edges of weight ${formatCount(edgeCut)} run between bins.`
+  )
   const accuracy = history.at(-1)?.validationAccuracy
   if (accuracy !== undefined && Number.isFinite(accuracy)) {
     print(`The router finds the very bin of ${formatPercent(accuracy)} of the vectors held out from its training.`)

@@ -1,9 +1,20 @@
 import { ArgumentError } from '../errors.js'
 import { NeuralLSH, readVectors, type SearchBatchOptions, type SearchOptions, writeIvecs } from '../index.js'
 import { type Context, defineCommand, required } from './command.js'
-import { apiOptions, formatFlag, indexFlag, outFlag, queryFlags, runFlags, searchFlags, UsageError, type ValuesOf, wordFlag } from './flags.js'
+import {
+  apiOptions,
+  formatFlag,
+  indexFlag,
+  outFlag,
+  queryFlags,
+  runFlags,
+  searchFlags,
+  UsageError,
+  type ValuesOf,
+  wordFlag
+} from './flags.js'
 import { formatCount, formatSeconds, table } from './text.js'
-import { lookedAt, neighborsOfWord, rowOfWord } from './words.js'
+import { findWord, lookedAt, neighborsOfWord, unknownWord } from './words.js'
 
 const flags = {
   ...indexFlag,
@@ -26,18 +37,27 @@ export const searchCommand = defineCommand({
   ],
   examples: [
     { line: 'neural-lsh search --index glove.nlsh --word piano,paris', meaning: 'The words nearest to these two.' },
-    { line: 'neural-lsh search --index vectors.nlsh --queries queries.fvecs --k 10 --probes 4 --out found.ivecs', meaning: 'All queries at once, into a file.' },
-    { line: 'neural-lsh search --index vectors.nlsh --queries queries.npy --mass 0.99 --json', meaning: 'As JSON, and thoroughly.' }
+    {
+      line: 'neural-lsh search --index vectors.nlsh --queries queries.fvecs --k 10 --probes 4 --out found.ivecs',
+      meaning: 'All queries at once, into a file.'
+    },
+    {
+      line: 'neural-lsh search --index vectors.nlsh --queries queries.npy --mass 0.99 --json',
+      meaning: 'As JSON, and thoroughly.'
+    }
   ],
   flags,
   positionals: 0,
   async run(values, context) {
     const path = required(values.index, 'index', 'the index file to ask')
-    if ((values.queries === undefined) === (values.word === undefined)) throw new UsageError('give either --queries or --word')
+    if ((values.queries === undefined) === (values.word === undefined))
+      throw new UsageError('give either --queries or --word')
     if (values.word !== undefined && values.out !== undefined) throw new UsageError('--out goes with --queries')
     const index = await NeuralLSH.open(path, { ...apiOptions(runFlags, values), signal: context.signal })
     try {
-      await (values.word ? searchWords(index, path, values.word, values, context) : searchQueries(index, values, context))
+      await (values.word
+        ? searchWords(index, path, values.word, values, context)
+        : searchQueries(index, values, context))
     } finally {
       index.close()
     }
@@ -50,7 +70,9 @@ async function searchWords(index: NeuralLSH, path: string, asked: string[], valu
   const options: SearchOptions = apiOptions(searchFlags, values)
   const results = []
   for (const word of asked) {
-    results.push(await neighborsOfWord(index, words, word, index.vector(rowOfWord(words, word)), options))
+    const row = findWord(words, word)
+    if (row < 0) throw unknownWord(word, words.length)
+    results.push(await neighborsOfWord(index, words, words[row] as string, index.vector(row), options))
   }
   context.printJson({ results })
   for (const { word, neighbors, candidates } of results) {
@@ -64,13 +86,16 @@ async function searchQueries(index: NeuralLSH, values: Values, context: Context)
   const path = values.queries as string
   const { vectors, dimensions } = await readVectors(path, { format: values.format, limit: values.limitQueries, signal })
   if (dimensions !== index.dimensions) {
-    throw new ArgumentError('queries', `the rows of ${path} must hold ${index.dimensions} numbers, as the index does, not ${dimensions}`)
+    throw new ArgumentError(
+      'queries',
+      `the rows of ${path} must hold ${index.dimensions} numbers, as the index does, not ${dimensions}`
+    )
   }
-  const progress = context.progress()
+  const { onProgress, follow } = context.progress()
   const { threads } = runFlags
-  const options: SearchBatchOptions = { ...apiOptions({ ...searchFlags, threads }, values), signal, onProgress: progress.onProgress }
+  const options: SearchBatchOptions = { ...apiOptions({ ...searchFlags, threads }, values), signal, onProgress }
   const started = performance.now()
-  const { k, ids, distances, candidates, probes } = await index.searchBatch(vectors, options).finally(progress.finish)
+  const { k, ids, distances, candidates, probes } = await follow(index.searchBatch(vectors, options))
   const seconds = (performance.now() - started) / 1000
   const results = Array.from(candidates, (compared, query) => ({
     ids: Array.from(ids.subarray(query * k, (query + 1) * k)),
@@ -79,15 +104,24 @@ async function searchQueries(index: NeuralLSH, values: Values, context: Context)
     probes: probes[query] as number
   }))
   if (values.out !== undefined) await writeIvecs(values.out, ids, k, { signal })
-  context.printJson(values.out === undefined ? { k, results } : { k, queries: results.length, out: values.out, seconds })
-  if (values.out !== undefined) context.print(`${values.out}: ${k} neighbors of ${formatCount(results.length)} queries.`)
+  context.printJson(
+    values.out === undefined ? { k, results } : { k, queries: results.length, out: values.out, seconds }
+  )
+  if (values.out !== undefined)
+    context.print(`${values.out}: ${k} neighbors of ${formatCount(results.length)} queries.`)
   else for (const [query, result] of results.entries()) context.print(resultLine(query, result, index.words))
   const mean = candidates.reduce((sum, one) => sum + one, 0) / candidates.length
-  context.print(`${formatCount(results.length)} queries in ${formatSeconds(seconds)}; on average ${lookedAt(mean, index.size)}.`)
+  context.print(
+    `${formatCount(results.length)} queries in ${formatSeconds(seconds)}; on average ${lookedAt(mean, index.size)}.`
+  )
 }
 
 /** `query 0: 17 (0.1250), 4 (0.2500)` */
-function resultLine(query: number, { ids, distances }: { ids: number[]; distances: number[] }, words: readonly string[] | undefined): string {
+function resultLine(
+  query: number,
+  { ids, distances }: { ids: number[]; distances: number[] },
+  words: readonly string[] | undefined
+): string {
   const found = ids.map((id, place) => `${words?.[id] ?? id} (${distances[place]?.toPrecision(5)})`)
   return `query ${query}: ${found.join(', ')}`
 }

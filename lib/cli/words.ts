@@ -18,16 +18,25 @@ export async function neighborsOfWord(
   vector: Float32Array,
   { k = 10, ...probing }: SearchOptions
 ): Promise<WordNeighbors> {
-  const { ids, distances, candidates, probes } = await index.search(vector, { k: Math.min(k + 1, index.size), ...probing })
-  const neighbors = Array.from(ids, (id, place) => ({ word: words[id] as string, distance: distances[place] as number }))
+  const { ids, distances, candidates, probes } = await index.search(vector, {
+    k: Math.min(k + 1, index.size),
+    ...probing
+  })
+  const neighbors = Array.from(ids, (id, place) => ({
+    word: words[id] as string,
+    distance: distances[place] as number
+  }))
   return { word, neighbors: neighbors.filter((one) => one.word !== word).slice(0, k), candidates, probes }
 }
 
-/** The row number of a word. */
-export function rowOfWord(words: readonly string[], word: string): number {
-  const row = words.indexOf(word)
-  if (row < 0) throw new ArgumentError('word', `${JSON.stringify(word)} is not among the ${formatCount(words.length)} words of this index`)
-  return row
+/** The row of a word as it was asked for or, failing that, in small letters; -1 where there is none. */
+export function findWord(words: readonly string[], asked: string): number {
+  const row = words.indexOf(asked)
+  return row >= 0 ? row : words.indexOf(asked.toLowerCase())
+}
+
+export function unknownWord(asked: string, size: number): ArgumentError {
+  return new ArgumentError('word', `${JSON.stringify(asked)} is not among the ${formatCount(size)} words of this index`)
 }
 
 /** `1,234 of 40,000 looked at (3.1 %)` */

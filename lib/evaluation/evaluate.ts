@@ -53,7 +53,11 @@ export interface Evaluation {
  * Measures accuracy, recall, candidates and speed of an index (Dong et al. 2020, section 4) over queries x dimensions
  * numbers. Rejects with ArgumentError when a truth id is not one of the index.
  */
-export async function evaluate(subject: EvaluationSubject, queries: Float32Array, request: EvaluationRequest): Promise<Evaluation> {
+export async function evaluate(
+  subject: EvaluationSubject,
+  queries: Float32Array,
+  request: EvaluationRequest
+): Promise<Evaluation> {
   const { dimensions } = subject.state
   const { k, signal, threads, onProgress } = request
   const job = { signal, threads }
@@ -65,7 +69,10 @@ export async function evaluate(subject: EvaluationSubject, queries: Float32Array
         onProgress: (done, total) => onProgress?.({ stage: 'exact-search', done, total })
       })
   const ranks = await rankTruth(subject, queries, truth, k, job)
-  const settings: Probing[] = [...request.probes.map((probes) => ({ probes })), ...request.mass.map((mass) => ({ mass }))]
+  const settings: Probing[] = [
+    ...request.probes.map((probes) => ({ probes })),
+    ...request.mass.map((mass) => ({ mass }))
+  ]
   const curve: CurvePoint[] = []
   for (const probing of settings) {
     onProgress?.({ stage: 'search', done: curve.length, total: settings.length })
@@ -76,7 +83,13 @@ export async function evaluate(subject: EvaluationSubject, queries: Float32Array
 }
 
 /** The first k of the w true neighbors of each query, checked. */
-async function firstColumns(truth: Int32Array, queries: number, k: number, size: number, signal: AbortSignal | undefined) {
+async function firstColumns(
+  truth: Int32Array,
+  queries: number,
+  k: number,
+  size: number,
+  signal: AbortSignal | undefined
+) {
   const width = truth.length / queries
   const first = new Int32Array(queries * k)
   await eachRow(queries, signal, (query) => {
@@ -92,7 +105,13 @@ async function firstColumns(truth: Int32Array, queries: number, k: number, size:
 }
 
 /** For each true neighbor (queries x k) the place of its bin in the router's ranking of the bins for that query, from 0. */
-async function rankTruth({ searcher, state }: EvaluationSubject, queries: Float32Array, truth: Int32Array, k: number, job: JobOptions) {
+async function rankTruth(
+  { searcher, state }: EvaluationSubject,
+  queries: Float32Array,
+  truth: Int32Array,
+  k: number,
+  job: JobOptions
+) {
   const { dimensions, bins } = state
   const binCount = bins.offsets.length - 1
   const binOf = await binOfEachPoint(state, job.signal)

@@ -15,7 +15,13 @@ const largestSlice = { queries: 8192, neighbors: 2 ** 22 }
  * with the k-th has been seen, and sorting by (distance, original id) is exact; the queries for which it is not are asked
  * again, four times as deep.
  */
-export async function exactTruth(engine: TruthEngine, state: SearchState, queries: Float32Array, k: number, job: JobOptions) {
+export async function exactTruth(
+  engine: TruthEngine,
+  state: SearchState,
+  queries: Float32Array,
+  k: number,
+  job: JobOptions
+) {
   const { dimensions, metric, vectors, bins } = state
   const { signal, threads, onProgress } = job
   const prepared = await engine.prepareVectors(queries, dimensions, metric, 'queries', { signal, threads })
@@ -41,7 +47,9 @@ export async function exactTruth(engine: TruthEngine, state: SearchState, querie
       }
       const ids = found.ids.subarray(row * depth, (row + 1) * depth).map((stored) => bins.ids[stored] as number)
       const order = Array.from(ids.keys())
-      order.sort((a, b) => (distances[a] as number) - (distances[b] as number) || (ids[a] as number) - (ids[b] as number))
+      order.sort(
+        (a, b) => (distances[a] as number) - (distances[b] as number) || (ids[a] as number) - (ids[b] as number)
+      )
       for (let place = 0; place < k; place++) truth[query * k + place] = ids[order[place] as number] as number
     })
     done += pending.length - tied.length
@@ -60,7 +68,12 @@ export async function exactTruth(engine: TruthEngine, state: SearchState, querie
   return truth
 }
 
-async function gatherRows(vectors: Float32Array, dimensions: number, rows: Int32Array, signal: AbortSignal | undefined) {
+async function gatherRows(
+  vectors: Float32Array,
+  dimensions: number,
+  rows: Int32Array,
+  signal: AbortSignal | undefined
+) {
   const gathered = new Float32Array(rows.length * dimensions)
   await eachRow(rows.length, signal, (row) => {
     const from = (rows[row] as number) * dimensions

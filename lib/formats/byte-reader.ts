@@ -25,7 +25,7 @@ export class ByteReader {
     private readonly signal: AbortSignal | undefined
   ) {}
 
-  /** The next bytes, as many as there are at hand; undefined at the end. */
+  /** The next bytes, as many as there are at hand; undefined at the end. Not to be mixed with `read`. */
   async next(): Promise<Uint8Array | undefined> {
     this.signal?.throwIfAborted()
     const { value, done } = await this.chunks.next()
@@ -55,7 +55,11 @@ export class ByteReader {
 }
 
 /** Opens the file, checks that it is compressed if and only if it should be, and closes it after `use`. */
-export async function withByteReader<T>(path: string, options: ByteReaderOptions, use: (reader: ByteReader) => Promise<T>): Promise<T> {
+export async function withByteReader<T>(
+  path: string,
+  options: ByteReaderOptions,
+  use: (reader: ByteReader) => Promise<T>
+): Promise<T> {
   let close = async (): Promise<void> => {}
   try {
     const size = await regularFileSize(path)
@@ -71,7 +75,13 @@ export async function withByteReader<T>(path: string, options: ByteReaderOptions
       file.destroy()
       return handle.close()
     }
-    return await use(new ByteReader(stream[Symbol.asyncIterator](), options.compressed ? size * largestCompressionRatio : size, options.signal))
+    return await use(
+      new ByteReader(
+        stream[Symbol.asyncIterator](),
+        options.compressed ? size * largestCompressionRatio : size,
+        options.signal
+      )
+    )
   } catch (error) {
     throw asFileError(path, error)
   } finally {
@@ -86,7 +96,8 @@ export function contentSize(path: string, options: ByteReaderOptions, enough: nu
     let size = 0
     // A gzip file does not say reliably how much it holds, so it is unpacked once only to be measured: that is cheaper
     // than holding it twice.
-    for (let chunk = await reader.next(); chunk !== undefined && size < enough; chunk = await reader.next()) size += chunk.length
+    for (let chunk = await reader.next(); chunk !== undefined && size < enough; chunk = await reader.next())
+      size += chunk.length
     return size
   })
 }

@@ -1,6 +1,15 @@
 import { FileError } from '../errors.js'
 import type { ByteReader } from './byte-reader.js'
-import { allocate, checkRowLength, type ElementType, largestRowCount, type Matrix, type ReadOptions, store, type Target } from './matrix.js'
+import {
+  allocate,
+  checkRowLength,
+  type ElementType,
+  largestRowCount,
+  type Matrix,
+  type ReadOptions,
+  store,
+  type Target
+} from './matrix.js'
 
 const chunkElements = 1 << 14
 
@@ -21,7 +30,7 @@ export async function readDense<T extends Target>(
   target: T,
   options: ReadOptions
 ): Promise<Matrix<T>> {
-  const { rows: allRows, columns } = checkShape(path, header, reader.largestSize)
+  const { rows: allRows, columns } = checkShape(path, header, reader, options)
   const rows = Math.min(options.limit, allRows)
   const values = allocate(path, target, rows, columns)
   const { BYTES_PER_ELEMENT: elementBytes } = header.element
@@ -41,22 +50,40 @@ export async function readDense<T extends Target>(
   return { values, rows, columns }
 }
 
-function checkShape(path: string, header: DenseHeader, largestSize: number): { rows: number; columns: number } {
+/** Also sees to it that nothing is allocated that the size of the file does not justify. */
+function checkShape(
+  path: string,
+  header: DenseHeader,
+  reader: ByteReader,
+  options: ReadOptions
+): { rows: number; columns: number } {
   const [rows = 0, ...others] = header.shape
-  if (others.length === 0) throw new FileError(path, 'has one axis; expected two or more: rows, then the values of a row')
+  if (others.length === 0)
+    throw new FileError(path, 'has one axis; expected two or more: rows, then the values of a row')
   const columns = others.reduce((product, length) => product * length, 1)
   checkRowLength(path, columns, 0)
   if (rows < 1) throw new FileError(path, 'has no rows')
   if (rows > largestRowCount) throw new FileError(path, `has ${rows} rows; at most ${largestRowCount} can be numbered`)
-  const largestCount = (largestSize - header.headerBytes) / header.element.BYTES_PER_ELEMENT
-  if (rows * columns > largestCount) throw truncated(path, header, Math.max(0, largestCount))
+  const largestCount = (reader.largestSize - header.headerBytes) / header.element.BYTES_PER_ELEMENT
+  if (Math.min(rows, options.limit) * columns > largestCount) {
+    if (options.compressed)
+      throw new FileError(
+        path,
+        `is truncated: it is too small for the ${header.shape.join(' x ')} elements that its header announces`
+      )
+    throw truncated(path, header, largestCount)
+  }
   return { rows, columns }
 }
 
 function truncated(path: string, header: DenseHeader, elements: number): FileError {
   const [, ...others] = header.shape
   const row = Math.floor(elements / others.reduce((product, length) => product * length, 1))
-  return new FileError(path, `is truncated: the header announces ${header.shape.join(' x ')} elements, the file ends here`, row)
+  return new FileError(
+    path,
+    `is truncated: the header announces ${header.shape.join(' x ')} elements, the file ends here`,
+    row
+  )
 }
 
 function swapBytes(bytes: Buffer, elementBytes: number): void {

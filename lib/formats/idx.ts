@@ -4,12 +4,12 @@ import { type DenseHeader, readDense } from './dense.js'
 import type { ElementType, Matrix, ReadOptions, Target } from './matrix.js'
 
 const elementTypes: Record<number, ElementType> = {
-  0x08: Uint8Array,
-  0x09: Int8Array,
-  0x0b: Int16Array,
-  0x0c: Int32Array,
-  0x0d: Float32Array,
-  0x0e: Float64Array
+  8: Uint8Array,
+  9: Int8Array,
+  11: Int16Array,
+  12: Int32Array,
+  13: Float32Array,
+  14: Float64Array
 }
 
 /**
@@ -17,7 +17,9 @@ const elementTypes: Record<number, ElementType> = {
  * elements, all big-endian (http://yann.lecun.com/exdb/mnist).
  */
 export function readIdx<T extends Target>(path: string, target: T, options: ReadOptions): Promise<Matrix<T>> {
-  return withByteReader(path, options, async (reader) => readDense(path, reader, await readHeader(path, reader), target, options))
+  return withByteReader(path, options, async (reader) =>
+    readDense(path, reader, await readHeader(path, reader), target, options)
+  )
 }
 
 async function readHeader(path: string, reader: ByteReader): Promise<DenseHeader> {
@@ -26,7 +28,10 @@ async function readHeader(path: string, reader: ByteReader): Promise<DenseHeader
   const [zero, alsoZero, code = 0, axes = 0] = magic
   const element = elementTypes[code]
   if (size < magic.length || zero !== 0 || alsoZero !== 0 || element === undefined || axes === 0) {
-    throw new FileError(path, 'is not an idx file: it does not start with two zero bytes, an element type and the number of axes')
+    throw new FileError(
+      path,
+      'is not an idx file: it does not start with two zero bytes, an element type and the number of axes'
+    )
   }
   const lengths = Buffer.alloc(4 * axes)
   if ((await reader.read(lengths)) < lengths.length) throw new FileError(path, 'is truncated in its header')

@@ -16,15 +16,25 @@
  * zeros in its own place: no byte of the file can change unnoticed.
  */
 import { type FileHandle, open } from 'node:fs/promises'
-import { setImmediate } from 'node:timers/promises'
 import { crc32 } from 'node:zlib'
 import type { Metric, SearchState } from '../engines/engine.js'
 import { ArgumentError, FileError, NeuralLSHError } from '../errors.js'
 import { regularFileSize } from './byte-reader.js'
 import { asFileError } from './file-error.js'
 import { largestRowCount } from './matrix.js'
+import { pause } from './pause.js'
 import { replaceFile } from './replace-file.js'
-import { decodeHeader, encodeHeader, type Header, isRecord, lengthBytes, placeTensors, type StoredTensor, type Tensor } from './safetensors.js'
+import {
+  decodeHeader,
+  encodeHeader,
+  type Header,
+  isRecord,
+  lengthBytes,
+  placeTensors,
+  type StoredTensor,
+  type Tensor
+} from './safetensors.js'
+import { decodeWords, encodeWords, type WordList } from './word-list.js'
 
 const format = 'neural-lsh'
 const version = '1'
@@ -32,8 +42,6 @@ const version = '1'
 const largestHeader = 1 << 22
 const metrics: Metric[] = ['euclidean', 'cosine', 'inner-product']
 const chunkBytes = 1 << 20
-const wordsPerChunk = 1 << 10
-const largestWordBytes = 2 ** 31 - 1
 const noChecksum = '00000000'
 const headerStart = '{"__metadata__":{"checksum":"'
 const checksumStart = lengthBytes + headerStart.length
@@ -60,25 +68,32 @@ interface Sizes {
   wordBytes: number | undefined
 }
 
-interface Words {
-  offsets: Int32Array<ArrayBuffer>
-  bytes: Uint8Array<ArrayBuffer>
-}
-
 /**
  * Writes an index, whole or not at all; the same contents give the same bytes. The state's arrays are read in place.
  * @throws FileError, ArgumentError for sizes that do not belong together, or the signal's reason
  */
-export async function writeIndexFile(path: string, contents: IndexContents, options: IndexFileOptions = {}): Promise<void> {
+export async function writeIndexFile(
+  path: string,
+  contents: IndexContents,
+  options: IndexFileOptions = {}
+): Promise<void> {
   const { state, description } = contents
   const sizes = checkedSizes(contents)
   const words = contents.words && (await encodeWords(contents.words, options.signal))
   const tensors = placeTensors(layout({ ...sizes, wordBytes: words?.bytes.length }))
   const data = dataOf(state, words, tensors)
   const checksums = await checksumsOf(tensors, data, options.signal)
-  const metadata = { checksum: noChecksum, format, version, metric: state.metric, description: JSON.stringify(description), checksums: JSON.stringify(checksums) }
+  const metadata = {
+    checksum: noChecksum,
+    format,
+    version,
+    metric: state.metric,
+    description: JSON.stringify(description),
+    checksums: JSON.stringify(checksums)
+  }
   const header = encodeHeader(metadata, tensors)
-  if (header.length > largestHeader) throw new ArgumentError('description', `makes the header ${header.length} bytes long; at most ${largestHeader} fit`)
+  if (header.length > largestHeader)
+    throw new ArgumentError('description', `makes the header ${header.length} bytes long; at most ${largestHeader} fit`)
   header.write(hexadecimal(crc32(header)), checksumStart)
   await replaceFile(path, [header, ...data], options.signal)
 }
@@ -98,9 +113,11 @@ export async function readIndexFile(path: string, options: IndexFileOptions = {}
     checkLayout(path, tensors, layout(sizes))
     const { metric, description, checksums } = decodeMetadata(path, metadata)
     const data = allocate(path, dataBytes)
-    for (const tensor of tensors) await readTensor(path, file, tensor, data, dataStart, checksums[tensor.name], options.signal)
-    const words = sizes.wordBytes === undefined ? undefined : await decodeWords(path, tensors, data, options.signal)
-    return { state: stateOf(tensors, sizes, metric, data), description, ...(words && { words }) }
+    for (const tensor of tensors)
+      await readTensor(path, file, tensor, data, dataStart, checksums[tensor.name], options.signal)
+    const arrays = arraysOf(tensors, data)
+    const words = arrays.words ? await decodeWords(path, arrays.words, options.signal) : undefined
+    return { state: stateOf(arrays, sizes, metric), description, ...(words && { words }) }
   } catch (error) {
     throw asFileError(path, error)
   } finally {
@@ -123,7 +140,10 @@ function layout({ rows, dimensions, widths, wordBytes }: Sizes): Tensor[] {
     { name: 'bins.ids', dtype: 'I32', shape: [rows] }
   )
   if (wordBytes !== undefined) {
-    tensors.push({ name: 'words.offsets', dtype: 'I32', shape: [rows + 1] }, { name: 'words.bytes', dtype: 'U8', shape: [wordBytes] })
+    tensors.push(
+      { name: 'words.offsets', dtype: 'I32', shape: [rows + 1] },
+      { name: 'words.bytes', dtype: 'U8', shape: [wordBytes] }
+    )
   }
   return tensors
 }
@@ -149,7 +169,7 @@ function checkedSizes({ state, words }: IndexContents): Omit<Sizes, 'wordBytes'>
 }
 
 /** The bytes of each tensor, in place. */
-function dataOf(state: SearchState, words: Words | undefined, tensors: StoredTensor[]): Uint8Array[] {
+function dataOf(state: SearchState, words: WordList | undefined, tensors: StoredTensor[]): Uint8Array[] {
   const arrays: Record<string, ArrayBufferView> = {
     'bins.vectors': state.vectors,
     'input.mean': state.classifier.inputMean,
@@ -170,7 +190,11 @@ function bytesOf({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Arra
   return new Uint8Array(buffer, byteOffset, byteLength)
 }
 
-async function checksumsOf(tensors: Tensor[], data: Uint8Array[], signal: AbortSignal | undefined): Promise<Record<string, string>> {
+async function checksumsOf(
+  tensors: Tensor[],
+  data: Uint8Array[],
+  signal: AbortSignal | undefined
+): Promise<Record<string, string>> {
   const checksums: Record<string, string> = {}
   for (const [i, bytes] of data.entries()) {
     let checksum = 0
@@ -187,31 +211,6 @@ function hexadecimal(checksum: number): string {
   return checksum.toString(16).padStart(noChecksum.length, '0')
 }
 
-async function encodeWords(words: readonly string[], signal: AbortSignal | undefined): Promise<Words> {
-  const offsets = new Int32Array(words.length + 1)
-  let size = 0
-  for (const [i, word] of words.entries()) {
-    if (i % wordsPerChunk === 0) await pause(signal)
-    if (/\p{Surrogate}/u.test(word)) throw new ArgumentError(`words[${i}]`, 'has half a surrogate pair, which UTF-8 cannot hold')
-    size += Buffer.byteLength(word)
-    if (size > largestWordBytes) throw new ArgumentError('words', `take more than ${largestWordBytes} bytes`)
-    offsets[i + 1] = size
-  }
-  const bytes = new Uint8Array(size)
-  const encoder = new TextEncoder()
-  for (const [i, word] of words.entries()) {
-    if (i % wordsPerChunk === 0) await pause(signal)
-    encoder.encodeInto(word, bytes.subarray(offsets[i]))
-  }
-  return { offsets, bytes }
-}
-
-/** Lets the event loop turn. */
-async function pause(signal: AbortSignal | undefined): Promise<void> {
-  await setImmediate()
-  signal?.throwIfAborted()
-}
-
 // Reading
 
 async function readHeader(path: string, file: FileHandle, fileSize: number): Promise<Header & { dataStart: number }> {
@@ -219,7 +218,10 @@ async function readHeader(path: string, file: FileHandle, fileSize: number): Pro
   await readFully(path, file, length, 0)
   const dataStart = Number(length.readBigUInt64LE()) + lengthBytes
   if (dataStart < checksumEnd || dataStart > Math.min(largestHeader, fileSize)) {
-    throw new FileError(path, `is not an index, or is truncated: its header should take ${dataStart} bytes, the file has ${fileSize}`)
+    throw new FileError(
+      path,
+      `is not an index, or is truncated: its header should take ${dataStart} bytes, the file has ${fileSize}`
+    )
   }
   const bytes = Buffer.alloc(dataStart)
   await readFully(path, file, bytes, 0)
@@ -228,11 +230,13 @@ async function readHeader(path: string, file: FileHandle, fileSize: number): Pro
 }
 
 function checkHeaderChecksum(path: string, bytes: Buffer): void {
-  if (bytes.toString('latin1', lengthBytes, checksumStart) !== headerStart) throw new FileError(path, 'is not an index that neural-lsh wrote')
+  if (bytes.toString('latin1', lengthBytes, checksumStart) !== headerStart)
+    throw new FileError(path, 'is not an index that neural-lsh wrote')
   const checksum = bytes.toString('latin1', checksumStart, checksumEnd)
   const copy = Buffer.from(bytes)
   copy.write(noChecksum, checksumStart)
-  if (hexadecimal(crc32(copy)) !== checksum) throw new FileError(path, 'is damaged: the checksum of its header is wrong')
+  if (hexadecimal(crc32(copy)) !== checksum)
+    throw new FileError(path, 'is damaged: the checksum of its header is wrong')
 }
 
 async function readFully(path: string, file: FileHandle, target: Uint8Array, position: number): Promise<void> {
@@ -249,11 +253,19 @@ function decodeMetadata(
 ): { metric: Metric; description: Record<string, unknown>; checksums: Record<string, unknown> } {
   if (metadata.format !== format) throw new FileError(path, `is in format '${metadata.format}', expected '${format}'`)
   if (metadata.version !== version) {
-    throw new FileError(path, `is an index of version ${metadata.version}; this release reads version ${version}: a newer neural-lsh wrote it`)
+    throw new FileError(
+      path,
+      `is an index of version ${metadata.version}; this release reads version ${version}: a newer neural-lsh wrote it`
+    )
   }
   const metric = metrics.find((name) => name === metadata.metric)
-  if (metric === undefined) throw new FileError(path, `has metric '${metadata.metric}', expected one of ${metrics.join(', ')}`)
-  return { metric, description: parseObject(path, metadata, 'description'), checksums: parseObject(path, metadata, 'checksums') }
+  if (metric === undefined)
+    throw new FileError(path, `has metric '${metadata.metric}', expected one of ${metrics.join(', ')}`)
+  return {
+    metric,
+    description: parseObject(path, metadata, 'description'),
+    checksums: parseObject(path, metadata, 'checksums')
+  }
 }
 
 function parseObject(path: string, metadata: Record<string, string>, name: string): Record<string, unknown> {
@@ -271,7 +283,8 @@ function sizesOf(path: string, tensors: StoredTensor[]): Sizes {
   const shapes = new Map(tensors.map(({ name, shape }) => [name, shape]))
   const [rows = 0, dimensions = 0] = shapes.get('bins.vectors') ?? []
   const widths = [dimensions]
-  for (let layer = 0; shapes.has(`classifier.${2 * layer}.bias`); layer++) widths.push(shapes.get(`classifier.${2 * layer}.bias`)?.[0] ?? 0)
+  for (let layer = 0; shapes.has(`classifier.${2 * layer}.bias`); layer++)
+    widths.push(shapes.get(`classifier.${2 * layer}.bias`)?.[0] ?? 0)
   if (rows < 1 || rows > largestRowCount || widths.length < 2 || Math.min(...widths) < 1) {
     throw new FileError(path, `has impossible sizes: ${rows} vectors, layers of ${widths.slice(0, 8).join(', ')}`)
   }
@@ -279,7 +292,8 @@ function sizesOf(path: string, tensors: StoredTensor[]): Sizes {
 }
 
 function checkLayout(path: string, tensors: StoredTensor[], expected: Tensor[]): void {
-  const describe = (tensor: Tensor | undefined): string => (tensor ? `${tensor.name} ${tensor.dtype} [${tensor.shape.slice(0, 8)}]` : 'none')
+  const describe = (tensor: Tensor | undefined): string =>
+    tensor ? `${tensor.name} ${tensor.dtype} [${tensor.shape.slice(0, 8)}]` : 'none'
   for (let i = 0; i < Math.max(tensors.length, expected.length); i++) {
     const [found, right] = [describe(tensors[i]), describe(expected[i])]
     if (found !== right) throw new FileError(path, `tensor ${i} is ${found.slice(0, 120)}, expected ${right}`)
@@ -290,7 +304,9 @@ function allocate(path: string, bytes: number): ArrayBuffer {
   try {
     return new ArrayBuffer(bytes)
   } catch (cause) {
-    throw new NeuralLSHError('ERR_NLSH_MEMORY', `${path}: the index needs ${(bytes / 1e9).toFixed(1)} GB of memory`, { cause })
+    throw new NeuralLSHError('ERR_NLSH_MEMORY', `${path}: the index needs ${(bytes / 1e9).toFixed(1)} GB of memory`, {
+      cause
+    })
   }
 }
 
@@ -310,44 +326,40 @@ async function readTensor(
     await readFully(path, file, chunk, dataStart + at)
     checksum = crc32(chunk, checksum)
   }
-  if (hexadecimal(checksum) !== expected) throw new FileError(path, `is damaged: the checksum of tensor ${name} is wrong`)
+  if (hexadecimal(checksum) !== expected)
+    throw new FileError(path, `is damaged: the checksum of tensor ${name} is wrong`)
 }
 
-function stateOf(tensors: StoredTensor[], { dimensions, widths }: Sizes, metric: Metric, data: ArrayBuffer): SearchState {
-  const place = (name: string): [number, number] => {
-    const tensor = tensors.find((candidate) => candidate.name === name)
-    return [tensor?.begin ?? 0, ((tensor?.end ?? 0) - (tensor?.begin ?? 0)) / 4]
+/** Views into the data. */
+function arraysOf(tensors: StoredTensor[], data: ArrayBuffer) {
+  const place = (name: string): [begin: number, length: number] => {
+    const { begin, end } = tensors.find((tensor) => tensor.name === name) ?? { begin: 0, end: 0 }
+    return [begin, (end - begin) / 4]
   }
-  const floats = (name: string) => new Float32Array(data, ...place(name))
-  const integers = (name: string) => new Int32Array(data, ...place(name))
-  const inputMean = floats('input.mean')
+  const inputMean = new Float32Array(data, ...place('input.mean'))
   const [parametersBegin] = place('classifier.0.weight')
-  const parameters = new Float32Array(data, parametersBegin, (inputMean.byteOffset - parametersBegin) / 4)
+  return {
+    vectors: new Float32Array(data, ...place('bins.vectors')),
+    parameters: new Float32Array(data, parametersBegin, (inputMean.byteOffset - parametersBegin) / 4),
+    inputMean,
+    inputScale: new Float32Array(data, ...place('input.scale')),
+    offsets: new Int32Array(data, ...place('bins.offsets')),
+    ids: new Int32Array(data, ...place('bins.ids')),
+    words: tensors.at(-1)?.name === 'words.bytes' && {
+      offsets: new Int32Array(data, ...place('words.offsets')),
+      bytes: new Uint8Array(data, place('words.bytes')[0])
+    }
+  }
+}
+
+function stateOf(arrays: ReturnType<typeof arraysOf>, { dimensions, widths }: Sizes, metric: Metric): SearchState {
+  const { vectors, parameters, inputMean, inputScale, offsets, ids } = arrays
+  const [scale = 1] = inputScale
   return {
     metric,
     dimensions,
-    classifier: { widths, parameters, inputMean, inputScale: floats('input.scale')[0] ?? 1 },
-    bins: { offsets: integers('bins.offsets'), ids: integers('bins.ids') },
-    vectors: floats('bins.vectors')
+    classifier: { widths, parameters, inputMean, inputScale: scale },
+    bins: { offsets, ids },
+    vectors
   }
-}
-
-async function decodeWords(path: string, tensors: StoredTensor[], data: ArrayBuffer, signal: AbortSignal | undefined): Promise<string[]> {
-  const [offsetsTensor, bytesTensor] = tensors.slice(-2)
-  const bytes = new Uint8Array(data, bytesTensor?.begin)
-  const offsets = new Int32Array(data, offsetsTensor?.begin, offsetsTensor?.shape[0])
-  if (offsets[0] !== 0 || offsets.at(-1) !== bytes.length) throw new FileError(path, 'has word offsets that do not span the bytes of the words')
-  const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
-  const words: string[] = []
-  for (let i = 0; i + 1 < offsets.length; i++) {
-    if (i % wordsPerChunk === 0) await pause(signal)
-    const [begin = 0, end = 0] = offsets.subarray(i, i + 2)
-    if (begin > end || end > bytes.length) throw new FileError(path, `word ${i} is bytes ${begin} to ${end} of ${bytes.length}`)
-    try {
-      words.push(decoder.decode(bytes.subarray(begin, end)))
-    } catch (cause) {
-      throw new FileError(path, `word ${i} is not UTF-8`, undefined, { cause })
-    }
-  }
-  return words
 }

@@ -8,7 +8,9 @@ export const largestRowLength = 2 ** 20
 
 /** What a file's numbers are turned into: vectors become 32-bit floats, ids 32-bit integers. */
 export type Target = typeof Float32Array | typeof Int32Array
-export type TargetArray<T extends Target> = T extends typeof Float32Array ? Float32Array<ArrayBuffer> : Int32Array<ArrayBuffer>
+export type TargetArray<T extends Target> = T extends typeof Float32Array
+  ? Float32Array<ArrayBuffer>
+  : Int32Array<ArrayBuffer>
 
 export type Elements =
   | Uint8Array
@@ -47,7 +49,9 @@ export function allocate<T extends Target>(path: string, target: T, rows: number
     return new target(rows * columns) as TargetArray<T>
   } catch (cause) {
     const gigabytes = ((4 * rows * columns) / 1e9).toFixed(1)
-    throw new NeuralLSHError('ERR_NLSH_MEMORY', `${path}: ${rows} x ${columns} values need ${gigabytes} GB of memory`, { cause })
+    throw new NeuralLSHError('ERR_NLSH_MEMORY', `${path}: ${rows} x ${columns} values need ${gigabytes} GB of memory`, {
+      cause
+    })
   }
 }
 
@@ -62,16 +66,27 @@ export function checkRowLength(path: string, columns: number, row: number): void
  * Puts `source` at index `at` of `target`, whose rows have `columns` values.
  * Throws FileError with row and column for a value that is no finite 32-bit float or, for ids, no row number.
  */
-export function store(path: string, source: Elements, target: Float32Array | Int32Array, at: number, columns: number): void {
+export function store(
+  path: string,
+  source: Elements,
+  target: Float32Array | Int32Array,
+  at: number,
+  columns: number
+): void {
   if (source instanceof BigInt64Array || source instanceof BigUint64Array) {
     for (let i = 0; i < source.length; i++) target[at + i] = Number(source[i])
   } else {
     target.set(source, at)
   }
-  const wrong = target instanceof Float32Array ? firstNotFinite(target, at, at + source.length) : firstChanged(source, target, at)
+  const wrong =
+    target instanceof Float32Array ? firstNotFinite(target, at, at + source.length) : firstChanged(source, target, at)
   if (wrong < 0) return
   const kind = target instanceof Float32Array ? 'a finite 32-bit float' : 'a row number'
-  throw new FileError(path, `column ${wrong % columns} is ${source[wrong - at]}, not ${kind}`, Math.floor(wrong / columns))
+  throw new FileError(
+    path,
+    `column ${wrong % columns} is ${source[wrong - at]}, not ${kind}`,
+    Math.floor(wrong / columns)
+  )
 }
 
 function firstNotFinite(values: Float32Array, from: number, to: number): number {

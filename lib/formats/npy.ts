@@ -22,17 +22,21 @@ const magic = Buffer.from('\x93NUMPY', 'latin1')
 
 /** Reads npy, NumPy's format, versions 1 to 3 (numpy.lib.format), C order. */
 export function readNpy<T extends Target>(path: string, target: T, options: ReadOptions): Promise<Matrix<T>> {
-  return withByteReader(path, options, async (reader) => readDense(path, reader, await readHeader(path, reader), target, options))
+  return withByteReader(path, options, async (reader) =>
+    readDense(path, reader, await readHeader(path, reader), target, options)
+  )
 }
 
 async function readHeader(path: string, reader: ByteReader): Promise<DenseHeader> {
   const start = await readFully(path, reader, 8)
-  if (!start.subarray(0, 6).equals(magic)) throw new FileError(path, "is not an npy file: it does not start with '\\x93NUMPY'")
+  if (!start.subarray(0, 6).equals(magic))
+    throw new FileError(path, "is not an npy file: it does not start with '\\x93NUMPY'")
   const version = start.readUInt8(6)
   if (version < 1 || version > 3) throw new FileError(path, `is an npy file of version ${version}; expected 1, 2 or 3`)
   const lengthBytes = version === 1 ? 2 : 4
   const length = (await readFully(path, reader, lengthBytes)).readUIntLE(0, lengthBytes)
-  if (length > largestHeader) throw new FileError(path, `says that its header takes ${length} bytes; expected at most ${largestHeader}`)
+  if (length > largestHeader)
+    throw new FileError(path, `says that its header takes ${length} bytes; expected at most ${largestHeader}`)
   const text = (await readFully(path, reader, length)).toString('utf8')
   return { ...parseHeader(path, text), headerBytes: start.length + lengthBytes + length }
 }
@@ -52,8 +56,18 @@ function parseHeader(path: string, text: string): Omit<DenseHeader, 'headerBytes
   const element = elementTypes[type?.[2] ?? '']
   if (!type || !element) {
     const known = Object.keys(elementTypes).join(', ')
-    throw new FileError(path, `holds elements of another type than ${known}; convert it with .astype('float32'): ${text.slice(0, 100).trim()}`)
+    throw new FileError(
+      path,
+      `holds elements of another type than ${known}; convert it with .astype('float32'): ${text.slice(0, 100).trim()}`
+    )
   }
   if (order[1] === 'True') throw new FileError(path, 'is in Fortran order; save numpy.ascontiguousarray(a) instead')
-  return { element, bigEndian: type[1] === '>', shape: (shape[1] ?? '').split(',').filter((length) => length.trim()).map(Number) }
+  return {
+    element,
+    bigEndian: type[1] === '>',
+    shape: (shape[1] ?? '')
+      .split(',')
+      .filter((length) => length.trim())
+      .map(Number)
+  }
 }

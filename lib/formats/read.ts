@@ -67,7 +67,12 @@ export async function readIds(path: string, options: ReadVectorsOptions = {}): P
   return { ids: values, rows, columns }
 }
 
-function readMatrix<T extends Target>(path: string, format: Exclude<VectorFormat, 'words'>, target: T, options: ReadOptions): Promise<Matrix<T>> {
+function readMatrix<T extends Target>(
+  path: string,
+  format: Exclude<VectorFormat, 'words'>,
+  target: T,
+  options: ReadOptions
+): Promise<Matrix<T>> {
   switch (format) {
     case 'fvecs':
       return readVecs(path, Float32Array, target, options)
@@ -87,12 +92,15 @@ function checkOptions(path: string, options: ReadVectorsOptions): ReadOptions & 
   if (typeof options !== 'object' || options === null) throw new ArgumentError('options', 'expected an object')
   const unknown = Object.keys(options).find((name) => !optionNames.includes(name))
   if (unknown !== undefined) throw new ArgumentError(unknown, `is not an option; known are ${optionNames.join(', ')}`)
-  const { limit = Number.POSITIVE_INFINITY, signal } = options
+  const { format = formatOf(path), limit = Number.POSITIVE_INFINITY, signal } = options
   if (limit !== Number.POSITIVE_INFINITY && !(Number.isSafeInteger(limit) && limit > 0)) {
     throw new ArgumentError('limit', `is ${limit}; expected a positive integer`)
   }
-  if (signal !== undefined && !(signal instanceof AbortSignal)) throw new ArgumentError('signal', 'expected an AbortSignal')
-  return { format: options.format ?? formatOf(path), limit, signal, compressed: /\.gz$/i.test(path) }
+  if (signal !== undefined && !(signal instanceof AbortSignal))
+    throw new ArgumentError('signal', 'expected an AbortSignal')
+  if (!vectorFormats.includes(format))
+    throw new ArgumentError('format', `is ${format}; expected one of ${vectorFormats.join(', ')}`)
+  return { format, limit, signal, compressed: /\.gz$/i.test(path) }
 }
 
 function formatOf(path: string): VectorFormat {

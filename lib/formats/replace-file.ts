@@ -26,7 +26,11 @@ export async function replaceFile(
   }
 }
 
-async function writeSynced(path: string, chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>, signal: AbortSignal | undefined): Promise<void> {
+async function writeSynced(
+  path: string,
+  chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  signal: AbortSignal | undefined
+): Promise<void> {
   const file = await open(path, 'wx')
   try {
     for await (const chunk of chunks) await writeFully(file, chunk, signal)

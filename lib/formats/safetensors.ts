@@ -31,7 +31,8 @@ export interface Header {
 /** Length and header of a file that holds `tensors`, placed one after the other. */
 export function encodeHeader(metadata: Record<string, string>, tensors: StoredTensor[]): Buffer {
   const entries: [string, unknown][] = [['__metadata__', metadata]]
-  for (const { name, dtype, shape, begin, end } of tensors) entries.push([name, { dtype, shape, data_offsets: [begin, end] }])
+  for (const { name, dtype, shape, begin, end } of tensors)
+    entries.push([name, { dtype, shape, data_offsets: [begin, end] }])
   const text = Buffer.from(JSON.stringify(Object.fromEntries(entries)))
   const padded = Math.ceil((lengthBytes + text.length) / dataAlignment) * dataAlignment
   const header = Buffer.alloc(padded, ' ')
@@ -64,10 +65,18 @@ export function decodeHeader(path: string, json: Buffer, dataBytes: number): Hea
   const tensors = Object.entries(entries).map(([name, entry]) => decodeTensor(path, name, entry))
   tensors.sort((a, b) => a.begin - b.begin || a.end - b.end)
   const end = tensors.reduce((expected, { name, begin, end }) => {
-    if (begin !== expected) throw new FileError(path, `tensor ${name} starts at byte ${begin} of the data, expected ${expected}: a hole or an overlap`)
+    if (begin !== expected)
+      throw new FileError(
+        path,
+        `tensor ${name} starts at byte ${begin} of the data, expected ${expected}: a hole or an overlap`
+      )
     return end
   }, 0)
-  if (end !== dataBytes) throw new FileError(path, `is truncated or has bytes to spare: its tensors take ${end} bytes, there are ${dataBytes}`)
+  if (end !== dataBytes)
+    throw new FileError(
+      path,
+      `is truncated or has bytes to spare: its tensors take ${end} bytes, there are ${dataBytes}`
+    )
   return { metadata: metadata as Record<string, string>, tensors, dataBytes }
 }
 
@@ -85,15 +94,19 @@ function parseCanonical(path: string, json: Buffer): Record<string, unknown> {
 
 function decodeTensor(path: string, name: string, entry: unknown): StoredTensor {
   const wrong = (what: string): FileError => new FileError(path, `tensor ${name.slice(0, 80)} ${what}`)
-  if (!isRecord(entry) || Object.keys(entry).join() !== 'dtype,shape,data_offsets') throw wrong('needs dtype, shape and data_offsets')
+  if (!isRecord(entry) || Object.keys(entry).join() !== 'dtype,shape,data_offsets')
+    throw wrong('needs dtype, shape and data_offsets')
   const { dtype, shape, data_offsets: offsets } = entry
   if (dtype !== 'F32' && dtype !== 'I32' && dtype !== 'U8') throw wrong('is of another type than F32, I32 and U8')
-  if (!isCounts(shape) || !isCounts(offsets)) throw wrong('has a shape or data_offsets that are not lists of whole numbers')
+  if (!isCounts(shape) || !isCounts(offsets))
+    throw wrong('has a shape or data_offsets that are not lists of whole numbers')
   const [begin = 0, end = 0, ...others] = offsets
-  if (offsets.length !== 2 || others.length > 0 || end < begin) throw wrong('has data_offsets that are not [begin, end]')
+  if (offsets.length !== 2 || others.length > 0 || end < begin)
+    throw wrong('has data_offsets that are not [begin, end]')
   // Doubles are exact up to 2^53 and only grow coarser above: a product that overflows cannot come out as end - begin.
   const size = shape.includes(0) ? 0 : shape.reduce((product, length) => product * length, bytesPerElement[dtype])
-  if (size !== end - begin) throw wrong(`takes ${end - begin} bytes, but its shape [${shape.slice(0, 8)}] takes ${size}`)
+  if (size !== end - begin)
+    throw wrong(`takes ${end - begin} bytes, but its shape [${shape.slice(0, 8)}] takes ${size}`)
   return { name, dtype, shape, begin, end }
 }
 

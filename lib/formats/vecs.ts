@@ -1,6 +1,14 @@
 import { FileError } from '../errors.js'
 import { contentSize, withByteReader } from './byte-reader.js'
-import { allocate, checkRowLength, type ElementType, type Matrix, type ReadOptions, store, type Target } from './matrix.js'
+import {
+  allocate,
+  checkRowLength,
+  type ElementType,
+  type Matrix,
+  type ReadOptions,
+  store,
+  type Target
+} from './matrix.js'
 
 const chunkBytes = 1 << 17
 const headerBytes = 4
@@ -9,7 +17,12 @@ const headerBytes = 4
  * Reads fvecs, bvecs and ivecs (TEXMEX): each row is its length, a 32-bit little-endian integer, and then that many
  * elements (http://corpus-texmex.irisa.fr).
  */
-export async function readVecs<T extends Target>(path: string, element: ElementType, target: T, options: ReadOptions): Promise<Matrix<T>> {
+export async function readVecs<T extends Target>(
+  path: string,
+  element: ElementType,
+  target: T,
+  options: ReadOptions
+): Promise<Matrix<T>> {
   const columns = await firstLength(path, options)
   const stride = headerBytes + columns * element.BYTES_PER_ELEMENT
   const size = await contentSize(path, options, options.limit * stride)
@@ -37,7 +50,8 @@ function firstLength(path: string, options: ReadOptions): Promise<number> {
     const header = Buffer.alloc(headerBytes)
     const size = await reader.read(header)
     if (size === 0) throw new FileError(path, 'is empty')
-    if (size < headerBytes) throw new FileError(path, `is truncated: ${size} bytes, the length alone takes ${headerBytes}`, 0)
+    if (size < headerBytes)
+      throw new FileError(path, `is truncated: ${size} bytes, the length alone takes ${headerBytes}`, 0)
     const columns = header.readInt32LE()
     checkRowLength(path, columns, 0)
     return columns

@@ -10,7 +10,6 @@ const longestLine = 1 << 24
 /** Exact as doubles, so that a product or quotient of two exact numbers is rounded once, as it should be. */
 const powersOfTen = Array.from({ length: 23 }, (_, exponent) => Number(`1e${exponent}`))
 const numberPattern = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i
-const notFinitePattern = /^[+-]?(nan|inf|infinity)$/i
 
 export interface WordVectors {
   vectors: Float32Array<ArrayBuffer>
@@ -65,10 +64,14 @@ async function survey(path: string, options: ReadOptions): Promise<Survey> {
 }
 
 function readFirstLine(path: string, line: Buffer): { dimensions: number; announced: number | undefined } {
-  const tokens = line.toString('latin1').split(/[ \t]+/).filter(Boolean)
+  const tokens = line
+    .toString('latin1')
+    .split(/[ \t]+/)
+    .filter(Boolean)
   const isHeader = tokens.length === 2 && tokens.every((token) => /^\d+$/.test(token))
   const dimensions = isHeader ? Number(tokens[1]) : tokens.length - 1
-  if (dimensions < 1 && !isHeader) throw new FileError(path, 'holds a word and no numbers: is this a file of word vectors?', 0)
+  if (dimensions < 1 && !isHeader)
+    throw new FileError(path, 'holds a word and no numbers: is this a file of word vectors?', 0)
   checkRowLength(path, dimensions, 0)
   return { dimensions, announced: isHeader ? Number(tokens[0]) : undefined }
 }
@@ -78,11 +81,13 @@ function forEachLine(path: string, options: ReadOptions, visit: (line: Buffer) =
   return withByteReader(path, options, async (reader) => {
     let rest: Buffer = Buffer.alloc(0)
     for (let chunk = await reader.next(); chunk !== undefined; chunk = await reader.next()) {
-      const text = rest.length === 0 ? Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length) : Buffer.concat([rest, chunk])
+      const text =
+        rest.length === 0 ? Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length) : Buffer.concat([rest, chunk])
       const end = visitLines(text, visit)
       if (end < 0) return
       rest = text.subarray(end)
-      if (rest.length > longestLine) throw new FileError(path, `has a line of more than ${longestLine} bytes: is this a text file?`)
+      if (rest.length > longestLine)
+        throw new FileError(path, `has a line of more than ${longestLine} bytes: is this a text file?`)
     }
     const last = trimEnd(rest)
     if (last.length > 0) visit(last)
@@ -110,7 +115,8 @@ function readRow(path: string, line: Buffer, numbers: Float64Array, row: number)
     at = tokenEnd(line, start)
     numbers[column] = parseNumber(path, line, start, at, row, column)
   }
-  if (at < line.length) throw new FileError(path, `holds more than ${numbers.length} numbers, or a space in its word`, row)
+  if (at < line.length)
+    throw new FileError(path, `holds more than ${numbers.length} numbers, or a space in its word`, row)
   return line.toString('utf8', 0, wordEnd)
 }
 
@@ -135,8 +141,7 @@ function parseNumber(path: string, line: Buffer, start: number, end: number, row
 
   const text = line.toString('latin1', start, end)
   if (numberPattern.test(text)) return Number(text)
-  if (notFinitePattern.test(text)) return Number.NaN
-  throw new FileError(path, `column ${column} is '${text.slice(0, 40)}', not a number`, row)
+  throw new FileError(path, `column ${column} is '${text.slice(0, 40)}', not a finite number`, row)
 }
 
 function isSpace(byte: number | undefined): boolean {

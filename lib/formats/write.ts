@@ -8,7 +8,12 @@ export interface WriteOptions {
 }
 
 /** Writes n x `dimensions` vectors as fvecs. */
-export function writeFvecs(path: string, vectors: Float32Array, dimensions: number, options: WriteOptions = {}): Promise<void> {
+export function writeFvecs(
+  path: string,
+  vectors: Float32Array,
+  dimensions: number,
+  options: WriteOptions = {}
+): Promise<void> {
   if (!(vectors instanceof Float32Array)) return Promise.reject(new ArgumentError('vectors', 'expected a Float32Array'))
   return writeVecs(path, vectors, 'vectors', dimensions, 'dimensions', options)
 }
@@ -28,10 +33,15 @@ async function writeVecs(
   options: WriteOptions
 ): Promise<void> {
   if (typeof path !== 'string' || path === '') throw new ArgumentError('path', 'expected the name of a file')
-  if (/\.gz$/i.test(path)) throw new ArgumentError('path', `is ${path}; what is written is not compressed, so leave .gz away`)
-  if (!Number.isSafeInteger(columns) || columns < 1) throw new ArgumentError(columnsName, `is ${columns}; expected a positive integer`)
+  if (/\.gz$/i.test(path))
+    throw new ArgumentError('path', `is ${path}; what is written is not compressed, so leave .gz away`)
+  if (!Number.isSafeInteger(columns) || columns < 1)
+    throw new ArgumentError(columnsName, `is ${columns}; expected a positive integer`)
   if (values.length === 0 || values.length % columns !== 0) {
-    throw new ArgumentError(valuesName, `has ${values.length} values, expected a positive multiple of ${columnsName} = ${columns}`)
+    throw new ArgumentError(
+      valuesName,
+      `has ${values.length} values, expected a positive multiple of ${columnsName} = ${columns}`
+    )
   }
   await replaceFile(path, rowChunks(values, columns), options.signal)
 }

@@ -5,13 +5,14 @@ import { resolveSimilarityGraph, type RunOptions } from '../options.js'
 
 /**
  * Makes a k-NN graph symmetric: {i, j} is an edge when either is a neighbor of the other, of weight 2 when both are,
- * else 1 (Dong et al., ICLR 2020, section 3). Compressed sparse rows as METIS and KaHIP read them, both directions stored.
+ * else 1 (Dong et al., ICLR 2020, section 3). Compressed sparse rows as METIS and KaHIP read them, each edge in both
+ * directions.
  *
- * @param graph n x neighbors row numbers, and distances, which play no part.
+ * @param knnGraph n x neighbors row numbers, and distances, which play no part.
  * @throws ArgumentError when the shapes do not fit or an id is not another row's number.
  */
-export async function buildSimilarityGraph(graph: KnnGraph, options: RunOptions = {}): Promise<SimilarityGraph> {
-  const { engine: choice, ...run } = resolveSimilarityGraph(graph, options)
+export async function buildSimilarityGraph(knnGraph: KnnGraph, options: RunOptions = {}): Promise<SimilarityGraph> {
+  const { engine: choice, ...run } = resolveSimilarityGraph(knnGraph, options)
   const engine = selectEngine(choice)
-  return runJob(run, ({ stage }) => stage('similarity-graph', (job) => engine.similarityGraph(graph, job)))
+  return runJob(run, ({ stage }) => stage('similarity-graph', (job) => engine.similarityGraph(knnGraph, job)))
 }

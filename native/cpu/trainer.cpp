@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <limits>
 #include <numeric>
+#include <sstream>
 #include <string>
 
 #include "../core/error.h"
@@ -77,6 +77,14 @@ std::vector<float> randomParameters(const ClassifierShape& shape, std::uint64_t 
   return parameters;
 }
 
+std::vector<float> givenParameters(const ClassifierShape& shape, std::span<const float> given) {
+  const bool finite = std::ranges::all_of(given, [](float value) { return std::isfinite(value); });
+  if (given.size() != shape.parameters() || !finite) {
+    throw argumentError("initialParameters", "must be " + std::to_string(shape.parameters()) + " finite numbers");
+  }
+  return {given.begin(), given.end()};
+}
+
 ClassifierShape shapeOf(const TrainingSet& set, const TrainingOptions& options) {
   ClassifierShape shape{{set.vectors.columns}};
   shape.widths.insert(shape.widths.end(), options.hidden.begin(), options.hidden.end());
@@ -105,9 +113,8 @@ class Trainer {
     Random(seeds_.next()).shuffle(std::span(rows_));
     const std::uint64_t weightSeed = seeds_.next();
     classifier_ = {shape_, fitTransform(set.vectors, trainingRows(), job),
-                   options.initialParameters.empty()
-                       ? randomParameters(shape_, weightSeed)
-                       : std::vector<float>(options.initialParameters.begin(), options.initialParameters.end())};
+                   options.initialParameters.empty() ? randomParameters(shape_, weightSeed)
+                                                     : givenParameters(shape_, options.initialParameters)};
   }
 
   TrainingResult run() {
@@ -115,8 +122,8 @@ class Trainer {
     for (std::size_t epoch = 0; epoch < options_.epochs; ++epoch) {
       const auto start = std::chrono::steady_clock::now();
       const Score training = trainEpoch(epoch), validation = validate();
-      check(training.loss, epoch);
-      if (heldOut_ > 0) check(validation.loss, epoch);
+      checkConverging(training.loss, epoch);
+      if (heldOut_ > 0) checkConverging(validation.loss, epoch);
       const std::chrono::duration<double> duration = std::chrono::steady_clock::now() - start;
       history.push_back({training.loss, training.accuracy, validation.loss, validation.accuracy, duration.count()});
     }
@@ -136,9 +143,12 @@ class Trainer {
     for (std::size_t batch = 0; batch < batches; ++batch) {
       job_.check();
       sum += trainBatch(batchOf(order_, batch * batchRows_));
-      if (!std::isfinite(sum.loss)) fail(sum.loss, epoch);
+      if (!std::isfinite(sum.loss)) fail("the loss is not finite", epoch);
       job_.progress(epoch * batches + batch + 1, options_.epochs * batches);
     }
+    // The last step's outcome, which no further batch sees.
+    const bool finite = std::ranges::all_of(classifier_.parameters, [](float value) { return std::isfinite(value); });
+    if (!finite) fail("the weights are not finite", epoch);
     return sum.over(order_.size());
   }
 
@@ -197,15 +207,17 @@ class Trainer {
   }
 
   /// Adam bounds each step by the learning rate, so that a diverging network is often a huge one, not an infinite one.
-  void check(double loss, std::size_t epoch) const {
+  void checkConverging(double loss, std::size_t epoch) const {
     const double guessing = std::log(static_cast<double>(std::max<std::size_t>(2, set_.bins)));
-    if (!(loss <= 100 * guessing)) fail(loss, epoch);
+    if (loss <= 100 * guessing) return;
+    std::ostringstream what;
+    what << "the loss is " << loss << ", that of guessing " << guessing;
+    fail(what.str(), epoch);
   }
 
-  [[noreturn]] void fail(double loss, std::size_t epoch) const {
+  [[noreturn]] static void fail(const std::string& what, std::size_t epoch) {
     throw Error("ERR_NLSH_TRAINING",
-                "training diverged in epoch " + std::to_string(epoch + 1) + ": the loss is " + std::to_string(loss) +
-                    "; lower optimizer.learningRate",
+                "training diverged in epoch " + std::to_string(epoch + 1) + ": " + what + "; lower optimizer.learningRate",
                 "optimizer.learningRate");
   }
 
@@ -229,9 +241,20 @@ class Trainer {
   std::vector<std::uint8_t> hits_;
 };
 
+/// Labels and neighbors say where to read and to add.
+void checkRange(std::span<const Id> values, std::size_t end, const std::string& argument) {
+  const auto outside = [end](Id value) { return value < 0 || static_cast<std::size_t>(value) >= end; };
+  const auto wrong = std::find_if(values.begin(), values.end(), outside);
+  if (wrong == values.end()) return;
+  throw argumentError(argument, "must be from 0 to " + std::to_string(end - 1) + ", but entry " +
+                                    std::to_string(wrong - values.begin()) + " is " + std::to_string(*wrong));
+}
+
 }  // namespace
 
 TrainingResult trainClassifier(const TrainingSet& set, const TrainingOptions& options, const Job& job) {
+  checkRange(set.labels, set.bins, "labels");
+  if (set.softLabels > 0) checkRange(set.neighbors, set.vectors.rows, "neighbors");
   return Trainer(set, options, job).run();
 }
 

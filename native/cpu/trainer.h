@@ -48,7 +48,9 @@ struct TrainingResult {
 };
 
 /// Progress is reported in mini-batches. The result depends on the set, the options and the CPU's kernels, not on the
-/// number of threads. Throws Cancelled, and Error ERR_NLSH_TRAINING naming the epoch when training diverges.
+/// number of threads. Throws Cancelled, Error ERR_NLSH_TRAINING naming the epoch when training diverges (a loss or weight
+/// that is not finite, or a mean loss above 100 times that of guessing), and Error ERR_NLSH_ARGUMENT when a label, a
+/// neighbor or the initial parameters are out of range.
 ///
 /// Random numbers (core/random.h): the outputs of Random(seed) are the seeds of further generators, in this order:
 /// 1. the split: 0 .. n - 1 is shuffled, the first floor(n * validationFraction) rows are held out, the others trained;

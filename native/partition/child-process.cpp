@@ -84,9 +84,12 @@ SharedMemory::SharedMemory(std::size_t bytes)
   if (data_ == MAP_FAILED) throw std::bad_alloc();
 }
 
-SharedMemory::~SharedMemory() { munmap(data_, bytes_); }
+SharedMemory::~SharedMemory() {
+  munmap(data_, bytes_);
+}
 
-/// What the child leaves behind. Its end alone would not do: where SIGCHLD is ignored there is no exit status.
+/// What the child leaves behind. Its end alone would not do: where SIGCHLD is ignored there is no exit
+/// status.
 struct ChildProcess::Report {
   std::atomic<bool> written;
   ChildEnd::Kind kind;

@@ -34,8 +34,8 @@ class SharedMemory {
 /// A running child process; destroying it kills the child and waits until its memory is free again.
 class ChildProcess {
  public:
-  /// Forks and runs `work` in the child, which can hand results over only through SharedMemory. Null where the system
-  /// has no fork or refuses one.
+  /// Forks and runs `work` in the child, which can hand results over only through SharedMemory. Null where
+  /// the system has no fork or refuses one.
   static std::unique_ptr<ChildProcess> start(const std::function<void()>& work);
 
   ~ChildProcess();

@@ -15,7 +15,9 @@ constexpr std::int32_t nodesBetweenChecks = 1 << 16;
 void checkOffsets(const Graph& graph) {
   const auto& offsets = graph.offsets;
   if (offsets.empty() || offsets.front() != 0 || graph.nodes() > int32Max) {
-    throw argumentError("xadj", "must begin with 0 and have one entry more than there are nodes, of which there may be 2^31 - 1");
+    throw argumentError(
+        "xadj",
+        "must begin with 0 and have one entry more than there are nodes, of which there may be 2^31 - 1");
   }
   for (std::size_t node = 0; node < graph.nodes(); ++node) {
     if (offsets[node + 1] < offsets[node]) {
@@ -40,13 +42,13 @@ void checkRow(const Graph& graph, std::int32_t node) {
   for (std::int32_t edge = graph.offsets[node]; edge < graph.offsets[node + 1]; ++edge) {
     const std::int32_t target = graph.targets[edge];
     if (target < 0 || static_cast<std::size_t>(target) >= graph.nodes()) {
-      throw argumentError("adjncy", name() + " has the neighbor " + std::to_string(target) + ", but must have one in [0, " +
-                                        std::to_string(graph.nodes()) + ")");
+      throw argumentError("adjncy", name() + " has the neighbor " + std::to_string(target) +
+                                        ", but must have one in [0, " + std::to_string(graph.nodes()) + ")");
     }
     if (target == node) throw argumentError("adjncy", name() + " is its own neighbor");
     if (target <= previous) {
-      throw argumentError("adjncy", "the neighbors of " + name() + " must ascend, but " + std::to_string(target) +
-                                        " follows " + std::to_string(previous));
+      throw argumentError("adjncy", "the neighbors of " + name() + " must ascend, but " +
+                                        std::to_string(target) + " follows " + std::to_string(previous));
     }
     if (graph.weights[edge] < 1) {
       throw argumentError("adjcwgt", "must be positive, but " + name() + " has an edge of weight " +
@@ -61,8 +63,8 @@ Error oneWay(std::int32_t from, std::int32_t to) {
                                      " as a neighbor of " + std::to_string(from) + " and not the reverse");
 }
 
-/// Rows ascend, so walking through all rows in order must meet the entries of every single row in order, too, seen
-/// from their other ends: one cursor a node is enough.
+/// Rows ascend, so walking through all rows in order must meet the entries of every single row in order, too,
+/// seen from their other ends: one cursor a node is enough.
 void checkSymmetry(const Graph& graph, const Job& job) {
   std::vector<std::int32_t> cursors(graph.offsets.begin(), graph.offsets.end() - 1);
   std::int64_t sum = 0;
@@ -78,8 +80,8 @@ void checkSymmetry(const Graph& graph, const Job& job) {
       if (graph.weights[back] != graph.weights[edge]) {
         throw argumentError("adjcwgt", "must be the same in both directions, but the edge between " +
                                            std::to_string(node) + " and " + std::to_string(target) +
-                                           " has the weights " + std::to_string(graph.weights[edge]) + " and " +
-                                           std::to_string(graph.weights[back]));
+                                           " has the weights " + std::to_string(graph.weights[edge]) +
+                                           " and " + std::to_string(graph.weights[back]));
       }
       sum += graph.weights[edge];
     }

@@ -27,17 +27,18 @@ struct Partition {
   std::size_t peakBytes = 0;  // memory that KaHIP took beyond what the process had
 };
 
-/// Partitions a symmetric graph with positive weights into at most `bins` bins of bounded size, some of which may
-/// come out empty. The targets of every node must ascend. Every precondition of KaHIP's is checked first, in O(edges):
-/// it crashes, hangs or lies otherwise.
+/// Partitions a symmetric graph with positive weights into at most `bins` bins of bounded size, some of which
+/// may come out empty. The targets of every node must ascend. Every precondition of KaHIP's is checked first,
+/// in O(edges): it crashes, hangs or lies otherwise; and the bound on the size of bins, which it misses by a
+/// node or two when bins are small, is enforced after it.
 ///
-/// KaHIP can neither be stopped nor called twice at once, so it runs in a forked child process: the same seed always
-/// gives the same labels, partitions may run side by side, a cancelled call stops within a tenth of a second and gives
-/// its memory back, and a crash of KaHIP's is an error here. Where no process can be forked it runs in this one, one
-/// call at a time, and is not stopped before it ends.
+/// KaHIP can neither be stopped nor called twice at once, so it runs in a forked child process: the same seed
+/// always gives the same labels, partitions may run side by side, a cancelled call stops within a tenth of a
+/// second and gives its memory back, and a crash of KaHIP's is an error here. Where no process can be forked
+/// it runs in this one, one call at a time, and is not stopped before it ends.
 ///
-/// Throws Cancelled, and Error: ERR_NLSH_ARGUMENT (what is wrong with the graph or the options), ERR_NLSH_MEMORY,
-/// ERR_NLSH_PARTITION (KaHIP ended abnormally or returned what it must not).
+/// Throws Cancelled, and Error: ERR_NLSH_ARGUMENT (what is wrong with the graph or the options),
+/// ERR_NLSH_MEMORY, ERR_NLSH_PARTITION (KaHIP ended abnormally or returned what it must not).
 Partition partitionGraph(const Graph& graph, const PartitionOptions& options, const Job& job);
 
 /// Weight of the edges whose ends have different labels, each edge once.

@@ -9,29 +9,37 @@ function fakeStream(isTTY: boolean) {
   return { stream, written }
 }
 
-function play(isTTY: boolean) {
+async function play(isTTY: boolean) {
   const { stream, written } = fakeStream(isTTY)
   const finished: string[] = []
-  const { onProgress, finish } = showProgress(stream, (stage, seconds) => finished.push(`${stage} ${seconds >= 0}`))
+  const { onProgress, follow } = showProgress(stream, (stage, seconds) => finished.push(`${stage} ${seconds >= 0}`))
   onProgress({ stage: 'partition', done: 0, total: 4 })
   onProgress({ stage: 'partition', done: 4, total: 4 })
   onProgress({ stage: 'classifier', done: 5, total: 10 })
-  finish()
+  await follow(Promise.resolve())
   return { written: written.join(''), finished }
 }
 
-test('a terminal sees a bar for the running stage, erased at the end', (t) => {
-  const { written, finished } = play(true)
+test('a terminal sees a bar for the running stage, erased at the end', async (t) => {
+  const { written, finished } = await play(true)
   t.regex(written, /partition +░{30} +0 %/)
   t.regex(written, /classifier +█{15}░{15} +50 %/)
   t.true(written.endsWith('\r\x1b[K'))
   t.deepEqual(finished, ['partition true', 'classifier true'])
 })
 
-test('a pipe sees no control characters, each stage once', (t) => {
-  const { written, finished } = play(false)
+test('a pipe sees no control characters, each stage once', async (t) => {
+  const { written, finished } = await play(false)
   t.is(written, '')
   t.deepEqual(finished, ['partition true', 'classifier true'])
+})
+
+test('a stage that fails is not called finished', async (t) => {
+  const { stream, written } = fakeStream(true)
+  const { onProgress, follow } = showProgress(stream, () => t.fail())
+  onProgress({ stage: 'partition', done: 1, total: 4 })
+  await t.throwsAsync(follow(Promise.reject(new Error('no'))), { message: 'no' })
+  t.is(written.at(-1), '\r\x1b[K')
 })
 
 test('numbers are written for people', (t) => {
@@ -47,6 +55,15 @@ test('numbers are written for people', (t) => {
 })
 
 test('tables and paragraphs keep to their columns', (t) => {
-  t.is(table(['a', 'number'], [['long', '1'], ['b', '22']]), '  a     number\n  long       1\n  b         22')
+  t.is(
+    table(
+      ['a', 'number'],
+      [
+        ['long', '1'],
+        ['b', '22']
+      ]
+    ),
+    '  a     number\n  long       1\n  b         22'
+  )
   t.is(wrap('one two three', 7, '  '), 'one two\n  three')
 })

@@ -11,15 +11,35 @@ const wrongUsage: [string, string[], RegExp][] = [
   ['an unknown option', ['build', '--bims', '4'], /--bims is not an option of this command; did you mean --bins\?/],
   ['a missing base', ['build', '--out', 'x.nlsh'], /--base is missing/],
   ['a missing output', ['build', '--base', 'x.fvecs'], /--out is missing/],
-  ['a value that is no number', ['build', '--base', 'x', '--out', 'y', '--bins', 'many'], /--bins takes a number, not "many"/],
+  [
+    'a value that is no number',
+    ['build', '--base', 'x', '--out', 'y', '--bins', 'many'],
+    /--bins takes a number, not "many"/
+  ],
   ['a value that is missing', ['search', '--index'], /--index/],
-  ['a format that there is not', ['build', '--base', 'x', '--out', 'y', '--format', 'csv'], /--format takes one of fvecs/],
+  [
+    'a format that there is not',
+    ['build', '--base', 'x', '--out', 'y', '--format', 'csv'],
+    /--format takes one of fvecs/
+  ],
   ['a file name too many', ['info', 'a.nlsh', 'b.nlsh'], /"b\.nlsh"/],
   ['neither queries nor words', ['search', '--index', 'x.nlsh'], /either --queries or --word/],
   ['neither base nor index', ['evaluate', '--queries', 'x.fvecs'], /either --base.* or --index/],
-  ['a build option for a built index', ['evaluate', '--index', 'x', '--queries', 'y', '--bins', '4'], /--bins belongs to --base/],
-  ['a value that the library refuses', ['build', '--base', wordsFile, '--limit', '50', '--out', 'y', '--bins', '51'], /bins: must be .*2 to 50/],
-  ['the same by its long name', ['build', '--base', wordsFile, '--limit', '50', '--out', 'y', '--graph.neighbors', '50'], /graph\.neighbors: must be/],
+  [
+    'a build option for a built index',
+    ['evaluate', '--index', 'x', '--queries', 'y', '--bins', '4'],
+    /--bins belongs to --base/
+  ],
+  [
+    'a value that the library refuses',
+    ['build', '--base', wordsFile, '--limit', '50', '--out', 'y', '--bins', '51'],
+    /bins: must be .*2 to 50/
+  ],
+  [
+    'the same by its long name',
+    ['build', '--base', wordsFile, '--limit', '50', '--out', 'y', '--graph.neighbors', '50'],
+    /graph\.neighbors: must be/
+  ],
   ['a row limit that is none', ['build', '--base', wordsFile, '--limit', '0', '--out', 'y'], /limit/]
 ]
 
@@ -78,7 +98,8 @@ test('every option of a build is an option of the command, and its default is th
     if (path === 'dimensions') continue // The file tells.
     const meaning = stated.get(path)
     t.truthy(meaning, `${path} is an option of the command`)
-    const text = path === 'bins' ? 'the power of two nearest to the square root' : path === 'graph.method' ? 'auto' : String(value)
+    const text =
+      path === 'bins' ? 'the power of two nearest to the square root' : path === 'graph.method' ? 'auto' : String(value)
     t.true(meaning?.includes(`Default: ${text}`), `${path}: ${meaning}`)
     stated.delete(path)
   }

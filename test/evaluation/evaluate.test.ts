@@ -30,7 +30,13 @@ function distance(a: Float32Array, b: Float32Array) {
 }
 
 /** The first k of the rows `among`, nearest first; ties in the order of `tieOrder`. */
-function nearest(vectors: Float32Array, query: Float32Array, among: number[], count: number, tieOrder: (row: number) => number) {
+function nearest(
+  vectors: Float32Array,
+  query: Float32Array,
+  among: number[],
+  count: number,
+  tieOrder: (row: number) => number
+) {
   const far = (row: number) => distance(rowOf(vectors, row), query)
   return among.toSorted((a, b) => far(a) - far(b) || tieOrder(a) - tieOrder(b)).slice(0, count)
 }
@@ -50,7 +56,8 @@ function makeSubject(rows: number, asked: number) {
     const keys = Array.from({ length: bins }, random)
     return Array.from(keys.keys()).sort((a, b) => (keys[a] as number) - (keys[b] as number))
   })
-  const probesOf = (query: number, { probes, mass }: Probing) => probes ?? 1 + (Math.floor((mass as number) * 10 + query) % bins)
+  const probesOf = (query: number, { probes, mass }: Probing) =>
+    probes ?? 1 + (Math.floor((mass as number) * 10 + query) % bins)
   const candidatesOf = (query: number, reach: number) => {
     const read = new Set(rankings[query]?.slice(0, reach))
     return Array.from(labels.keys()).filter((row) => read.has(labels[row] as number))
@@ -61,7 +68,12 @@ function makeSubject(rows: number, asked: number) {
   const state: SearchState = {
     metric: 'euclidean',
     dimensions,
-    classifier: { widths: [dimensions, bins], parameters: new Float32Array(0), inputMean: new Float32Array(dimensions), inputScale: 1 },
+    classifier: {
+      widths: [dimensions, bins],
+      parameters: new Float32Array(0),
+      inputMean: new Float32Array(dimensions),
+      inputScale: 1
+    },
     bins: { offsets, ids },
     vectors
   }
@@ -73,7 +85,9 @@ function makeSubject(rows: number, asked: number) {
       exactSearch: async (base, given, _dimensions, _metric, depth, job: JobOptions) => {
         exactDepths.push(depth)
         const all = Array.from({ length: rows }, (_, row) => row)
-        const found = Array.from({ length: given.length / dimensions }, (_, i) => nearest(base, rowOf(given, i), all, depth, (row) => row))
+        const found = Array.from({ length: given.length / dimensions }, (_, i) =>
+          nearest(base, rowOf(given, i), all, depth, (row) => row)
+        )
         job.onProgress?.(1, 1)
         const distances = found.flatMap((list, i) => list.map((row) => distance(rowOf(base, row), rowOf(given, i))))
         return { ids: Int32Array.from(found.flat()), distances: Float32Array.from(distances) }
@@ -82,13 +96,17 @@ function makeSubject(rows: number, asked: number) {
     searcher: {
       route: async (slice, probes) => {
         const first = queryNumber(slice)
-        const chosen = rankings.slice(first, first + slice.length / dimensions).flatMap((ranking) => ranking.slice(0, probes))
+        const chosen = rankings
+          .slice(first, first + slice.length / dimensions)
+          .flatMap((ranking) => ranking.slice(0, probes))
         return { bins: Int32Array.from(chosen), probabilities: new Float32Array(chosen.length) }
       },
       searchBatch: async (given, count, probing) => {
         const probes = Int32Array.from({ length: asked }, (_, query) => probesOf(query, probing))
         const candidates = Array.from(probes, (reach, query) => candidatesOf(query, reach))
-        const results = candidates.map((rows, query) => nearest(original, rowOf(given, query), rows, count, (row) => row))
+        const results = candidates.map((rows, query) =>
+          nearest(original, rowOf(given, query), rows, count, (row) => row)
+        )
         return {
           ids: Int32Array.from(results.flatMap((list) => [...list, ...Array(count - list.length).fill(-1)])),
           distances: new Float32Array(asked * count),
@@ -129,7 +147,10 @@ test('accuracy, recall and candidates are those of an independent count, ties by
     [1, 2, 7, 'mass 0.3']
   )
   for (const point of evaluation.curve) {
-    const { accuracy, counts } = expectedPoint(made, point.probes ? { probes: point.probes } : { mass: point.mass as number })
+    const { accuracy, counts } = expectedPoint(
+      made,
+      point.probes ? { probes: point.probes } : { mass: point.mass as number }
+    )
     t.is(point.accuracy, accuracy)
     // The made-up search keeps the k nearest candidates by (distance, id), so a true neighbor it has seen is returned.
     t.is(point.recall, accuracy)
@@ -173,10 +194,13 @@ test('a truth id that is not in the index is an ArgumentError naming row and id'
   for (const stranger of [60, -1]) {
     const truth = new Int32Array(9 * k)
     truth[4 * k + 1] = stranger
-    const error = await t.throwsAsync(evaluate(made.subject, made.queries, { k, truth, probes: [1], mass: [], threads: 1 }), {
-      instanceOf: ArgumentError,
-      message: /row 4/
-    })
+    const error = await t.throwsAsync(
+      evaluate(made.subject, made.queries, { k, truth, probes: [1], mass: [], threads: 1 }),
+      {
+        instanceOf: ArgumentError,
+        message: /row 4/
+      }
+    )
     t.true(error?.message.includes(String(stranger)))
   }
 })

@@ -1,0 +1,20 @@
+// Keeps the promise about the size of bins where KaHIP does not.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <vector>
+
+#include "../core/types.h"
+
+namespace neural_lsh {
+
+/// Number of nodes in each bin; labels in [0, bins).
+std::vector<std::size_t> binSizes(std::span<const Id> labels, std::size_t bins);
+
+/// Moves nodes out of every bin with more than `bound` of them, those first whose move adds least to the edge
+/// cut, each to the bin with room that it has most edge weight to. bins * bound >= nodes. Changes nothing in
+/// a partition that keeps the bound.
+void enforceBound(const Graph& graph, std::size_t bins, std::size_t bound, std::span<Id> labels);
+
+}  // namespace neural_lsh

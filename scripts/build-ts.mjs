@@ -1,0 +1,15 @@
+// Compiles lib/ to dist/, which then holds nothing of earlier versions, and makes the command executable.
+import { spawnSync } from 'node:child_process'
+import { chmodSync, rmSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import path from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)))
+const typescript = path.dirname(createRequire(import.meta.url).resolve('typescript/package.json'))
+
+rmSync(path.join(root, 'dist'), { recursive: true, force: true })
+const compiler = path.join(typescript, 'bin', 'tsc')
+const { status } = spawnSync(process.execPath, [compiler, '-p', 'tsconfig.build.json'], { cwd: root, stdio: 'inherit' })
+chmodSync(path.join(root, 'dist', 'cli', 'main.js'), 0o755)
+process.exitCode = status ?? 1

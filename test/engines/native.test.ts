@@ -1,0 +1,177 @@
+import { execFile } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import test from 'ava'
+import type { Metric, SearchState } from '../../lib/engines/engine.js'
+import { createNativeEngine } from '../../lib/engines/native.js'
+import { ArgumentError, ClosedError } from '../../lib/errors.js'
+import { distance, nearest, randomNumbers } from './brute-force.js'
+
+const engine = createNativeEngine()
+const job = { threads: 0 }
+const run = promisify(execFile)
+
+for (const variant of ['avx512', 'avx2', 'baseline']) {
+  test(`exact neighbors equal brute force in double precision: ${variant} kernels`, async (t) => {
+    const script = fileURLToPath(new URL('neighbors.ts', import.meta.url))
+    const { stdout } = await run(process.execPath, ['--import=tsx', script], {
+      env: { ...process.env, NEURAL_LSH_KERNELS: variant }
+    })
+    // A CPU without the variant takes the best that it has.
+    t.regex(stdout, /native \((avx512|avx2|baseline) kernels/)
+    if (variant === 'baseline') t.regex(stdout, /baseline/)
+  })
+}
+
+function randomVectors(rows: number, dimensions: number, seed: number) {
+  const random = randomNumbers(seed)
+  return Float32Array.from({ length: rows * dimensions }, () => random() - 0.3)
+}
+
+test('the similarity graph is the symmetrised k-NN graph', async (t) => {
+  const rows = 3000
+  const knn = await engine.knnGraph(randomVectors(rows, 8, 1), 8, 'euclidean', 7, job)
+  const { xadj, adjncy, adjcwgt } = await engine.similarityGraph(knn, job)
+  const expected = new Map<string, number>()
+  for (let i = 0; i < rows; i++) {
+    for (const j of knn.ids.subarray(i * 7, i * 7 + 7)) {
+      const key = i < j ? `${i},${j}` : `${j},${i}`
+      expected.set(key, (expected.get(key) ?? 0) + 1)
+    }
+  }
+  t.is(adjncy.length, 2 * expected.size)
+  t.is(adjcwgt.length, adjncy.length)
+  t.is(xadj.length, rows + 1)
+  let selfLoops = 0
+  let wrong = 0
+  for (let i = 0; i < rows; i++) {
+    for (let e = xadj[i] as number; e < (xadj[i + 1] as number); e++) {
+      const j = adjncy[e] as number
+      if (i === j) selfLoops++
+      if (expected.get(i < j ? `${i},${j}` : `${j},${i}`) !== adjcwgt[e]) wrong++
+    }
+  }
+  t.is(selfLoops, 0)
+  t.is(wrong, 0)
+})
+
+test('a damaged k-NN graph is refused', async (t) => {
+  const distances = new Float32Array(4)
+  const graph = (...ids: number[]) => ({ neighbors: 2, ids: Int32Array.from(ids), distances })
+  for (const broken of [graph(1, 1, 0, 2, 0, 1), graph(0, 1, 0, 2, 0, 1), graph(1, 9, 0, 2, 0, 1), graph(1, -1, 0, 2, 0, 1)]) {
+    await t.throwsAsync(engine.similarityGraph(broken, job), { instanceOf: ArgumentError })
+  }
+})
+
+/** A search state over random points, random bins (one of them empty) and a random network: exactness does not
+ * depend on how good they are. */
+async function randomState(metric: Metric, rows: number, dimensions: number, bins: number): Promise<SearchState> {
+  const random = randomNumbers(3)
+  const labels = Int32Array.from({ length: rows }, () => Math.floor(random() * (bins - 1)))
+  const vectors = await engine.prepareVectors(randomVectors(rows, dimensions, 5), dimensions, metric, 'vectors', job)
+  const grouped = await engine.groupIntoBins(labels, bins, vectors, dimensions, job)
+  const parameters = Float32Array.from({ length: dimensions * bins + bins }, () => random() - 0.5)
+  const classifier = { widths: [dimensions, bins], parameters, inputMean: new Float32Array(dimensions), inputScale: 1 }
+  return { metric, dimensions, classifier, bins: grouped, vectors }
+}
+
+for (const metric of ['euclidean', 'cosine', 'inner-product'] as const) {
+  test(`probing every bin finds the exact neighbors: ${metric}`, async (t) => {
+    const [rows, dimensions, bins, k] = [900, 19, 7, 12]
+    const state = await randomState(metric, rows, dimensions, bins)
+    const searcher = await engine.openSearcher(state, job)
+    const queries = randomVectors(30, dimensions, 9)
+    const prepared = await engine.prepareVectors(queries, dimensions, metric, 'queries', job)
+    const original = new Float32Array(state.vectors.length)
+    state.bins.ids.forEach((id, row) => {
+      original.set(state.vectors.subarray(row * dimensions, (row + 1) * dimensions), id * dimensions)
+    })
+    const found = await searcher.searchBatch(queries, k, { probes: bins }, job)
+    for (let i = 0; i < 30; i++) {
+      const expected = nearest(metric, original, prepared, i, dimensions, k)
+      t.deepEqual([...found.ids.subarray(i * k, (i + 1) * k)], expected.map(({ id }) => id))
+      found.distances.subarray(i * k, (i + 1) * k).forEach((value, j) => {
+        t.true(Math.abs(value - (expected[j]?.distance ?? 0)) < 1e-6)
+      })
+      const query = queries.subarray(i * dimensions, (i + 1) * dimensions)
+      t.deepEqual(searcher.searchSync(query, k, { probes: bins }).ids, found.ids.slice(i * k, (i + 1) * k))
+      t.deepEqual((await searcher.search(query, k, { probes: bins })).ids, found.ids.slice(i * k, (i + 1) * k))
+    }
+  })
+}
+
+test('routes are the softmax of the network, and probing follows them', async (t) => {
+  const [rows, dimensions, bins, k] = [500, 6, 9, 5]
+  const state = await randomState('euclidean', rows, dimensions, bins)
+  const searcher = await engine.openSearcher(state, job)
+  const queries = randomVectors(80, dimensions, 11)
+  const routes = await searcher.route(queries, bins, job)
+  const size = (bin: number) => (state.bins.offsets[bin + 1] as number) - (state.bins.offsets[bin] as number)
+  const { parameters } = state.classifier
+  for (let q = 0; q < 80; q++) {
+    const logits = Array.from({ length: bins }, (_, b) => {
+      let sum = parameters[dimensions * bins + b] as number
+      for (let c = 0; c < dimensions; c++) sum += (parameters[b * dimensions + c] as number) * (queries[q * dimensions + c] as number)
+      return sum
+    })
+    const total = logits.reduce((sum, logit) => sum + Math.exp(logit), 0)
+    const order = logits.map((logit, bin) => ({ logit, bin })).sort((a, b) => b.logit - a.logit)
+    t.deepEqual([...routes.bins.subarray(q * bins, (q + 1) * bins)], order.map(({ bin }) => bin))
+    order.forEach(({ logit }, i) => {
+      t.true(Math.abs((routes.probabilities[q * bins + i] as number) - Math.exp(logit) / total) < 1e-5)
+    })
+    const query = queries.subarray(q * dimensions, (q + 1) * dimensions)
+    for (const mass of [0.2, 0.5, 0.9]) {
+      let [reached, probes, candidates] = [0, 0, 0]
+      for (const { logit, bin } of order) {
+        if (reached >= mass && candidates >= k) break
+        reached += Math.exp(logit) / total
+        candidates += size(bin)
+        probes++
+      }
+      const result = searcher.searchSync(query, k, { mass })
+      t.is(result.probes[0], probes)
+      t.is(result.candidates[0], candidates)
+    }
+  }
+})
+
+test('probing goes on until there are k candidates', async (t) => {
+  const state = await randomState('euclidean', 300, 4, 50)
+  const searcher = await engine.openSearcher(state, job)
+  const result = searcher.searchSync(randomVectors(1, 4, 2), 100, { probes: 1 })
+  t.true((result.candidates[0] as number) >= 100)
+  t.true((result.probes[0] as number) > 1)
+  t.is(new Set(result.ids).size, 100)
+  for (let i = 1; i < 100; i++) t.true((result.distances[i] as number) >= (result.distances[i - 1] as number))
+  const row = state.bins.ids.indexOf(result.ids[0] as number)
+  const exact = distance('euclidean', randomVectors(1, 4, 2), 0, state.vectors, row, 4)
+  t.true(Math.abs((result.distances[0] as number) - exact) < 1e-6)
+})
+
+test('a state that does not hold together is refused', async (t) => {
+  const broken = async (change: (state: SearchState) => void) => {
+    const state = await randomState('euclidean', 100, 4, 5)
+    change(state)
+    await t.throwsAsync(engine.openSearcher(state, job), { instanceOf: ArgumentError })
+  }
+  await broken(({ bins }) => (bins.ids[3] = bins.ids[4] as number))
+  await broken(({ bins }) => (bins.ids[3] = -1))
+  await broken(({ bins }) => (bins.ids[3] = 100))
+  await broken(({ bins }) => (bins.offsets[1] = 101))
+  await broken(({ bins }) => (bins.offsets[5] = 99))
+  await broken(({ vectors }) => (vectors[7] = Number.NaN))
+  await broken(({ classifier }) => (classifier.parameters[7] = Number.POSITIVE_INFINITY))
+  await broken((state) => (state.bins.offsets = state.bins.offsets.slice(1)))
+  await broken((state) => (state.classifier.parameters = state.classifier.parameters.slice(1)))
+})
+
+test('a closed searcher answers with an error, searches that run finish', async (t) => {
+  const searcher = await engine.openSearcher(await randomState('euclidean', 2000, 16, 5), job)
+  const queries = randomVectors(500, 16, 4)
+  const running = [searcher.search(queries.subarray(0, 16), 5, { probes: 2 }), searcher.searchBatch(queries, 5, { probes: 5 }, job)]
+  searcher.close()
+  for (const result of await Promise.all(running)) t.true(result.ids.length > 0)
+  t.throws(() => searcher.searchSync(queries.subarray(0, 16), 5, { probes: 2 }), { instanceOf: ClosedError })
+  await t.throwsAsync(searcher.search(queries.subarray(0, 16), 5, { probes: 2 }), { instanceOf: ClosedError })
+})

@@ -1,0 +1,387 @@
+import { mkdirSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
+import { setImmediate } from 'node:timers/promises'
+import { crc32 } from 'node:zlib'
+import test from 'ava'
+import fc from 'fast-check'
+import { ArgumentError, FileError } from '../../lib/errors.js'
+import { type IndexContents, readIndexFile, writeIndexFile } from '../../lib/formats/index-file.js'
+import { randomNumbers, sampleIndex } from './sample-index.js'
+import { temporaryFolder } from './temporary-folder.js'
+
+const folder = temporaryFolder()
+test.after.always(() => folder.remove())
+
+const small = sampleIndex({ rows: 5, widths: [3, 4, 2], words: ['a', 'être', '', '😀', 'piano'] })
+
+async function bytesOf(contents: IndexContents, name: string): Promise<Buffer> {
+  await writeIndexFile(folder.path(name), contents)
+  return readFileSync(folder.path(name))
+}
+
+test('a written index is read as it was', async (t) => {
+  await writeIndexFile(folder.path('a.nlsh'), small)
+  const read = await readIndexFile(folder.path('a.nlsh'))
+  t.deepEqual(read, small)
+  const { classifier, bins, vectors } = read.state
+  const buffers = [classifier.parameters, classifier.inputMean, bins.ids, bins.offsets].map((array) => array.buffer)
+  t.true(
+    buffers.every((buffer) => buffer === vectors.buffer),
+    'one allocation'
+  )
+})
+
+test('round trips of all shapes', async (t) => {
+  const shape = fc.record({
+    rows: fc.integer({ min: 1, max: 50 }),
+    widths: fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 2, maxLength: 5 }),
+    seed: fc.integer(),
+    metric: fc.constantFrom('euclidean' as const, 'cosine' as const, 'inner-product' as const),
+    texts: fc.option(fc.array(fc.string({ unit: 'binary', maxLength: 9 }), { minLength: 50, maxLength: 50 }))
+  })
+  const description = fc
+    .dictionary(fc.string({ unit: 'binary' }), fc.jsonValue())
+    .filter((value) => !Object.hasOwn(value, '__proto__'))
+  await fc.assert(
+    fc.asyncProperty(shape, description, async ({ texts, ...options }, described) => {
+      const words = texts?.slice(0, options.rows)
+      const contents = { ...sampleIndex({ ...options, words }), description: JSON.parse(JSON.stringify(described)) }
+      await writeIndexFile(folder.path('property.nlsh'), contents)
+      t.deepEqual(await readIndexFile(folder.path('property.nlsh')), contents)
+    }),
+    { numRuns: 100, seed: 1 }
+  )
+})
+
+test('larger than a chunk, off the event loop; the same contents give the same bytes', async (t) => {
+  const rows = 20_000
+  const contents = sampleIndex({
+    rows,
+    widths: [64, 512, 256],
+    words: Array.from({ length: rows }, (_, i) => `word ${i}`)
+  })
+  let turns = 0
+  let working = true
+  const count = async (): Promise<void> => {
+    for (; working; turns++) await setImmediate()
+  }
+  const counting = count()
+  const first = await bytesOf(contents, 'first.nlsh')
+  const read = await readIndexFile(folder.path('first.nlsh'))
+  working = false
+  await counting
+  t.true(turns > (3 * first.length) / 2 ** 20, `${turns} turns`)
+  t.true(first.equals(await bytesOf(read, 'second.nlsh')))
+  t.deepEqual(read.words, contents.words)
+})
+
+test('the layout is what the documents say', async (t) => {
+  const bytes = await bytesOf(small, 'layout.nlsh')
+  const headerBytes = 8 + Number(bytes.readBigUInt64LE())
+  t.is(headerBytes % 64, 0)
+  const { __metadata__: metadata, ...tensors } = JSON.parse(bytes.toString('utf8', 8, headerBytes))
+  t.like(metadata, {
+    format: 'neural-lsh',
+    version: '1',
+    metric: 'euclidean',
+    description: JSON.stringify(small.description)
+  })
+  const shapes = Object.entries(tensors as Record<string, { dtype: string; shape: number[] }>).map(
+    ([name, { dtype, shape }]) => [name, dtype, shape]
+  )
+  t.deepEqual(shapes, [
+    ['bins.vectors', 'F32', [5, 3]],
+    ['classifier.0.weight', 'F32', [4, 3]],
+    ['classifier.0.bias', 'F32', [4]],
+    ['classifier.2.weight', 'F32', [2, 4]],
+    ['classifier.2.bias', 'F32', [2]],
+    ['input.mean', 'F32', [3]],
+    ['input.scale', 'F32', [1]],
+    ['bins.offsets', 'I32', [3]],
+    ['bins.ids', 'I32', [5]],
+    ['words.offsets', 'I32', [6]],
+    ['words.bytes', 'U8', [15]]
+  ])
+  for (const [name, checksum] of Object.entries(JSON.parse(metadata.checksums))) {
+    const [begin, end] = tensors[name].data_offsets
+    t.is(
+      crc32(bytes.subarray(headerBytes + begin, headerBytes + end))
+        .toString(16)
+        .padStart(8, '0'),
+      checksum as string,
+      name
+    )
+  }
+})
+
+test('every truncation gives the typed error', async (t) => {
+  const bytes = await bytesOf(small, 'whole.nlsh')
+  const path = folder.write('cut.nlsh', bytes)
+  for (let size = bytes.length - 1; size >= 0; size--) {
+    truncateSync(path, size)
+    const error = await t.throwsAsync(readIndexFile(path), { instanceOf: FileError }, `${size} bytes`)
+    t.is(error?.path, path)
+  }
+})
+
+test('every byte counts: changed in any of its bits, doubled or removed', async (t) => {
+  const bytes = await bytesOf(small, 'good.nlsh')
+  const random = randomNumbers(7)
+  const change = async (changed: Uint8Array, what: string): Promise<void> => {
+    await t.throwsAsync(readIndexFile(folder.write('changed.nlsh', changed)), { instanceOf: FileError }, what)
+  }
+  for (let i = 0; i < 1000; i++) {
+    const at = Math.floor(random() * bytes.length)
+    const changed = Buffer.from(bytes)
+    changed[at] = (changed[at] ?? 0) ^ (1 + Math.floor(random() * 255))
+    await change(changed, `byte ${at} is ${changed[at]}`)
+  }
+  for (let at = 0; at < bytes.length; at++) {
+    const changed = Buffer.from(bytes)
+    changed[at] = (changed[at] ?? 0) ^ 1
+    await change(changed, `byte ${at}`)
+  }
+  await change(Buffer.concat([bytes, Buffer.alloc(1)]), 'a byte more')
+  await change(Buffer.concat([bytes, bytes]), 'twice')
+  await change(bytes.subarray(1), 'a byte less in front')
+})
+
+type Json = Record<string, unknown>
+type Entry = { dtype: unknown; shape: unknown; data_offsets: unknown }
+
+/** The file with another header, all checksums right. */
+function withHeader(bytes: Buffer, edit: (text: string) => string): Buffer {
+  const headerBytes = 8 + Number(bytes.readBigUInt64LE())
+  const text = Buffer.from(edit(bytes.toString('utf8', 8, headerBytes).trimEnd()))
+  const header = Buffer.alloc(Math.ceil((8 + text.length) / 64) * 64, ' ')
+  header.writeBigUInt64LE(BigInt(header.length - 8))
+  text.copy(header, 8)
+  const place = header.indexOf('"checksum":"') + '"checksum":"'.length
+  header.write('00000000', place)
+  header.write(crc32(header).toString(16).padStart(8, '0'), place)
+  return Buffer.concat([header, bytes.subarray(headerBytes)])
+}
+
+const json = (edit: (header: Json & { __metadata__: Record<string, string> }) => void) => (text: string) => {
+  const header = JSON.parse(text)
+  edit(header)
+  return JSON.stringify(header)
+}
+const tensor = (name: string, edit: Partial<Entry>) => json((header) => Object.assign(header[name] as Json, edit))
+const metadata = (edit: Record<string, unknown>) => json((header) => Object.assign(header.__metadata__, edit))
+
+const hostile: [what: string, edit: (text: string) => string, message: RegExp][] = [
+  ['a newer version', metadata({ version: '2' }), /version 2; this release reads version 1: a newer neural-lsh/],
+  ['another format', metadata({ format: 'pt' }), /format 'pt'/],
+  ['another metric', metadata({ metric: 'hamming' }), /metric 'hamming'/],
+  ['a number in the metadata', metadata({ metric: 3 }), /metadata that are not strings/],
+  ['a description that is no JSON', metadata({ description: '{' }), /description that are not JSON/],
+  ['a description that is no object', metadata({ description: '[1]' }), /description that are not a JSON object/],
+  ['no description', json((header) => delete header.__metadata__.description), /description that are not JSON/],
+  ['checksums that are no JSON', metadata({ checksums: 'x' }), /checksums that are not JSON/],
+  ['no checksums', metadata({ checksums: '{}' }), /checksum of tensor bins.vectors is wrong/],
+  ['not JSON', (text) => text.slice(0, -1), /header that is not JSON/],
+  ['more than JSON', (text) => `${text}{}`, /header that is not JSON/],
+  ['spaces between', (text) => text.replace('"bins.ids":', '"bins.ids": '), /compact JSON object/],
+  [
+    'a name twice',
+    (text) => text.replace('"bins.ids":', '"bins.ids":{"dtype":"I32","shape":[5],"data_offsets":[0,20]},"bins.ids":'),
+    /each name once/
+  ],
+  ['__proto__', (text) => text.replace('"bins.ids":', '"__proto__":'), /tensor 8 is __proto__/],
+  ['constructor', (text) => text.replace('"bins.ids":', '"constructor":'), /tensor 8 is constructor/],
+  ['deep nesting', (text) => `${text.slice(0, -1)},"x":${'['.repeat(200_000)}${']'.repeat(200_000)}}`, /header/],
+  [
+    'deep nesting in the description',
+    metadata({ description: `{"x":${'['.repeat(100_000)}}` }),
+    /description that are not JSON/
+  ],
+  ['another dtype', tensor('bins.ids', { dtype: 'F16' }), /another type than/],
+  [
+    'a swapped dtype',
+    tensor('bins.ids', { dtype: 'F32' }),
+    /tensor 8 is bins.ids F32 \[5\], expected bins.ids I32 \[5\]/
+  ],
+  ['no shape', json((header) => delete (header['bins.ids'] as Json).shape), /needs dtype, shape and data_offsets/],
+  [
+    'null for a tensor',
+    json((header) => Object.assign(header, { 'bins.ids': null })),
+    /needs dtype, shape and data_offsets/
+  ],
+  ['a shape too large', tensor('bins.ids', { shape: [6] }), /takes 20 bytes, but its shape \[6\] takes 24/],
+  [
+    'a shape that overflows',
+    tensor('bins.ids', { shape: [2 ** 31, 2 ** 31, 2 ** 31, 5] }),
+    /takes 20 bytes, but its shape/
+  ],
+  [
+    'a shape that overflows to zero',
+    tensor('bins.ids', { shape: [2 ** 32, 2 ** 32, 0] }),
+    /takes 20 bytes, but its shape/
+  ],
+  ['a negative shape', tensor('bins.ids', { shape: [-5] }), /not lists of whole numbers/],
+  ['two negative shapes', tensor('bins.ids', { shape: [-5, -1] }), /not lists of whole numbers/],
+  ['a broken shape', tensor('bins.ids', { shape: [2.5, 2] }), /not lists of whole numbers/],
+  ['a shape of text', tensor('bins.ids', { shape: ['5'] }), /not lists of whole numbers/],
+  ['a shape beyond all numbers', (text) => text.replace('"shape":[5],', '"shape":[1e999],'), /compact JSON object/],
+  ['another rank', tensor('bins.ids', { shape: [5, 1] }), /expected bins.ids I32 \[5\]/],
+  ['backward offsets', tensor('bins.ids', { data_offsets: [20, 0] }), /not \[begin, end\]/],
+  ['three offsets', tensor('bins.ids', { data_offsets: [0, 20, 40] }), /not \[begin, end\]/],
+  ['overlapping offsets', tensor('bins.ids', { data_offsets: [0, 20] }), /a hole or an overlap/],
+  [
+    'offsets beyond the file',
+    tensor('words.bytes', { shape: [2 ** 40], data_offsets: [232, 232 + 2 ** 40] }),
+    /truncated or has bytes to spare|a hole or an overlap/
+  ],
+  ['a tensor too few', json((header) => delete header['words.bytes']), /truncated or has bytes to spare/],
+  [
+    'a tensor too many',
+    json((header) => Object.assign(header, { 'input.zero': { dtype: 'U8', shape: [0], data_offsets: [0, 0] } })),
+    /tensor 0 is input.zero/
+  ],
+  [
+    'a layer that does not fit the next',
+    tensor('classifier.0.weight', { shape: [3, 4] }),
+    /classifier.0.weight F32 \[3,4\], expected .*\[4,3\]/
+  ],
+  ['vectors of another length', tensor('bins.vectors', { shape: [3, 5] }), /expected/],
+  ['no layers', (text) => text.replaceAll('"classifier.', '"klassifier.'), /impossible sizes: 5 vectors, layers of 3/]
+]
+
+for (const [what, edit, message] of hostile) {
+  test(`a hostile header: ${what}`, async (t) => {
+    const good = await bytesOf(small, `${what}.nlsh`)
+    const path = folder.write(`${what}.nlsh`, withHeader(good, edit))
+    await t.throwsAsync(readIndexFile(path), { instanceOf: FileError, message })
+  })
+}
+
+test('a header changed for the better is accepted, so the tests above test what they say', async (t) => {
+  const good = await bytesOf(small, 'edited.nlsh')
+  const path = folder.write('edited.nlsh', withHeader(good, metadata({ metric: 'cosine' })))
+  t.is((await readIndexFile(path)).state.metric, 'cosine')
+})
+
+test('a hostile length of the header allocates nothing', async (t) => {
+  const good = await bytesOf(small, 'length.nlsh')
+  for (const length of [0n, 1n, 7n, BigInt(good.length - 7), 2n ** 31n, 2n ** 53n, 2n ** 63n, 2n ** 64n - 1n]) {
+    const changed = Buffer.from(good)
+    changed.writeBigUInt64LE(length)
+    await t.throwsAsync(readIndexFile(folder.write('length.nlsh', changed)), { instanceOf: FileError }, `${length}`)
+  }
+  const padded = Buffer.alloc(6 << 20, ' ')
+  good.copy(padded)
+  padded.writeBigUInt64LE(BigInt(5 << 20))
+  await t.throwsAsync(readIndexFile(folder.write('length.nlsh', padded)), {
+    instanceOf: FileError,
+    message: /its header should take/
+  })
+})
+
+test('words whose offsets are wrong, checksums right', async (t) => {
+  const bytes = await bytesOf(small, 'words.nlsh')
+  const headerBytes = 8 + Number(bytes.readBigUInt64LE())
+  const { 'words.offsets': offsets, 'words.bytes': text } = JSON.parse(bytes.toString('utf8', 8, headerBytes))
+  const edited = (tensorName: string, at: number, value: number): Buffer => {
+    const data = Buffer.from(bytes)
+    data[headerBytes + at] = value
+    const { data_offsets } = tensorName === 'words.bytes' ? text : offsets
+    const checksum = crc32(data.subarray(headerBytes + data_offsets[0], headerBytes + data_offsets[1]))
+      .toString(16)
+      .padStart(8, '0')
+    return withHeader(
+      data,
+      json((header) => {
+        header.__metadata__.checksums = JSON.stringify({
+          ...JSON.parse(header.__metadata__.checksums ?? ''),
+          [tensorName]: checksum
+        })
+      })
+    )
+  }
+  const [first] = offsets.data_offsets
+  const cases: [Buffer, RegExp][] = [
+    [edited('words.offsets', first, 1), /offsets that do not span/],
+    [edited('words.offsets', first + 20, 14), /offsets that do not span/],
+    [edited('words.offsets', first + 4, 10), /word 1 is bytes 10 to 6 of 15/],
+    [edited('words.offsets', first + 7, 0xff), /word 0 is bytes 0 to -/],
+    [edited('words.offsets', first + 5, 1), /word 0 is bytes 0 to 257 of 15/],
+    [edited('words.bytes', text.data_offsets[0], 0xff), /word 0 is not UTF-8/]
+  ]
+  for (const [changed, message] of cases)
+    await t.throwsAsync(readIndexFile(folder.write('words.nlsh', changed)), { instanceOf: FileError, message })
+})
+
+test('what is not an index', async (t) => {
+  await t.throwsAsync(readIndexFile(folder.path('missing.nlsh')), {
+    instanceOf: FileError,
+    message: /missing.nlsh: no such file/
+  })
+  mkdirSync(folder.path('folder.nlsh'))
+  await t.throwsAsync(readIndexFile(folder.path('folder.nlsh')), { instanceOf: FileError, message: /is a folder/ })
+  await t.throwsAsync(readIndexFile(folder.write('empty.nlsh', '')), { instanceOf: FileError, message: /is empty/ })
+  await t.throwsAsync(readIndexFile(folder.write('text.nlsh', 'hello world\n'.repeat(100))), {
+    instanceOf: FileError,
+    message: /is not an index/
+  })
+  const foreign = Buffer.from(
+    '        {"__metadata__":{"format":"pt"},"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}  !'
+  )
+  foreign.writeBigUInt64LE(BigInt(foreign.length - 9))
+  await t.throwsAsync(readIndexFile(folder.write('foreign.nlsh', foreign)), {
+    instanceOf: FileError,
+    message: /not an index that neural-lsh wrote/
+  })
+})
+
+test('sizes that do not belong together are not written', async (t) => {
+  const { state } = small
+  const wrong: [IndexContents, string][] = [
+    [{ ...small, words: ['a'] }, 'words'],
+    [{ ...small, words: ['a', 'b', '\ud800', 'd', 'e'] }, 'words[2]'],
+    [{ ...small, state: { ...state, vectors: new Float32Array(14) } }, 'vectors'],
+    [{ ...small, state: { ...state, dimensions: 4 } }, 'classifier.widths[0]'],
+    [{ ...small, state: { ...state, bins: { ...state.bins, offsets: new Int32Array(2) } } }, 'bins.offsets'],
+    [
+      { ...small, state: { ...state, classifier: { ...state.classifier, parameters: new Float32Array(27) } } },
+      'classifier.parameters'
+    ],
+    [
+      { ...small, state: { ...state, classifier: { ...state.classifier, inputMean: new Float32Array(2) } } },
+      'classifier.inputMean'
+    ],
+    [{ ...small, description: { text: 'x'.repeat(5 << 20) } }, 'description']
+  ]
+  for (const [contents, argument] of wrong) {
+    const error = await t.throwsAsync(writeIndexFile(folder.path('wrong.nlsh'), contents), {
+      instanceOf: ArgumentError
+    })
+    t.is(error?.argument, argument)
+  }
+})
+
+test('a failed or stopped writing leaves the old index and nothing else; reading stops too', async (t) => {
+  const inner = temporaryFolder()
+  t.teardown(() => inner.remove())
+  const path = inner.path('index.nlsh')
+  await writeIndexFile(path, small)
+  const old = readFileSync(path)
+  const reason = new Error('enough')
+  const signal = AbortSignal.abort(reason)
+  await t.throwsAsync(writeIndexFile(path, small, { signal }), { is: reason })
+  await t.throwsAsync(readIndexFile(path, { signal }), { is: reason })
+  const controller = new AbortController()
+  const writing = writeIndexFile(path, sampleIndex({ rows: 100_000, widths: [64, 2] }), { signal: controller.signal })
+  for (let i = 0; i < 500 && readdirSync(inner.path('')).length < 2; i++) await setImmediate()
+  controller.abort(reason)
+  await t.throwsAsync(writing, { is: reason })
+  t.deepEqual(readdirSync(inner.path('')), ['index.nlsh'])
+  t.true(readFileSync(path).equals(old))
+  await t.throwsAsync(writeIndexFile(inner.path('none/index.nlsh'), small), {
+    instanceOf: FileError,
+    message: /no such file or folder/
+  })
+  mkdirSync(inner.path('folder'))
+  writeFileSync(inner.path('folder/file'), '')
+  await t.throwsAsync(writeIndexFile(inner.path('folder'), small), { instanceOf: FileError })
+  t.deepEqual(readdirSync(inner.path('')).sort(), ['folder', 'index.nlsh'])
+})

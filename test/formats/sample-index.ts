@@ -1,0 +1,54 @@
+import type { SearchState } from '../../lib/engines/engine.js'
+import type { IndexContents } from '../../lib/formats/index-file.js'
+
+/** mulberry32: numbers in [0, 1). */
+export function randomNumbers(seed: number): () => number {
+  let state = seed
+  return () => {
+    state = (state + 0x6d2b79f5) | 0
+    let bits = Math.imul(state ^ (state >>> 15), state | 1)
+    bits ^= bits + Math.imul(bits ^ (bits >>> 7), bits | 61)
+    return ((bits ^ (bits >>> 14)) >>> 0) / 2 ** 32
+  }
+}
+
+export interface SampleOptions {
+  rows: number
+  /** [dimensions, ...hidden, bins] */
+  widths: number[]
+  seed?: number
+  words?: string[] | undefined
+  metric?: SearchState['metric']
+}
+
+/** An index of random numbers whose bins are in order: what a build could have made. */
+export function sampleIndex({ rows, widths, seed = 1, words, metric = 'euclidean' }: SampleOptions): IndexContents {
+  const random = randomNumbers(seed)
+  const floats = (length: number) => Float32Array.from({ length }, () => random() * 2 - 1)
+  const dimensions = widths[0] ?? 0
+  const bins = widths.at(-1) ?? 0
+  const parameterCount = widths.slice(1).reduce((sum, outputs, layer) => sum + outputs * ((widths[layer] ?? 0) + 1), 0)
+  return {
+    state: {
+      metric,
+      dimensions,
+      classifier: {
+        widths,
+        parameters: floats(parameterCount),
+        inputMean: floats(dimensions),
+        inputScale: Math.fround(random() + 0.5)
+      },
+      bins: {
+        offsets: Int32Array.from({ length: bins + 1 }, (_, bin) => Math.floor((rows * bin) / bins)),
+        ids: Int32Array.from({ length: rows }, (_, i) => rows - 1 - i)
+      },
+      vectors: floats(rows * dimensions)
+    },
+    description: {
+      options: { bins, seed },
+      report: { edgeCut: 17, history: [{ epoch: 0, trainingLoss: 1.5, validationLoss: null }] },
+      text: '“naïve”\n'
+    },
+    ...(words && { words })
+  }
+}

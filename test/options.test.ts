@@ -1,0 +1,253 @@
+import test from 'ava'
+import { ArgumentError, type BuildOptions, type SearchOptions } from '../lib/index.js'
+import {
+  closest,
+  readBuildReport,
+  resolveBuild,
+  resolveExactSearch,
+  resolveTrainClassifier,
+  SearchArguments
+} from '../lib/options.js'
+
+const rows = 1000
+const vectors = new Float32Array(rows * 4)
+const resolve = (options: object) => resolveBuild(vectors, { dimensions: 4, ...options } as BuildOptions)
+const forRows = (count: number, options: object = {}) =>
+  resolveBuild(new Float32Array(count), { dimensions: 1, ...options } as BuildOptions).index
+
+test('every option has its documented default', (t) => {
+  t.deepEqual(resolveBuild(vectors, { dimensions: 4 }), {
+    engine: 'auto',
+    run: { threads: 0, signal: undefined, onProgress: undefined },
+    index: {
+      dimensions: 4,
+      bins: 32,
+      metric: 'euclidean',
+      graph: { neighbors: 10, method: 'exact' },
+      partition: { method: 'kahip', mode: 'fastsocial', imbalance: 0.03 },
+      classifier: {
+        hidden: [512],
+        epochs: 10,
+        batchSize: 512,
+        optimizer: { type: 'adam', learningRate: 0.001 },
+        softLabels: 10,
+        validationFraction: 0.05
+      },
+      seed: 1
+    }
+  })
+})
+
+test('undefined is as good as not given', (t) => {
+  const options = { bins: undefined, graph: undefined, classifier: { optimizer: { learningRate: undefined } } }
+  t.deepEqual(resolve(options), resolve({}))
+})
+
+for (const [count, bins] of [
+  [2, 2],
+  [3, 2],
+  [5, 2],
+  [24, 4],
+  [100, 8],
+  [60_000, 256],
+  [100_000, 256],
+  [1_000_000, 1024]
+] as const) {
+  test(`${count} vectors go into ${bins} bins by default`, (t) => t.is(forRows(count).bins, bins))
+}
+
+test('the graph of few vectors has n - 1 neighbors, and the soft labels follow', (t) => {
+  const { graph, classifier } = forRows(5)
+  t.is(graph.neighbors, 4)
+  t.is(classifier.softLabels, 4)
+  t.is(forRows(100, { graph: { neighbors: 50 } }).classifier.softLabels, 10)
+  t.is(forRows(100, { graph: { neighbors: 50 }, classifier: { softLabels: 50 } }).classifier.softLabels, 50)
+})
+
+test('limits themselves are allowed', (t) => {
+  const { index, run } = resolve({
+    bins: rows,
+    graph: { neighbors: rows - 1 },
+    partition: { imbalance: 1 },
+    classifier: { hidden: [], epochs: 1, batchSize: 1, softLabels: 0, validationFraction: 0.5 },
+    threads: 1024,
+    seed: 2 ** 31 - 1
+  })
+  t.is(index.bins, rows)
+  t.is(index.graph.neighbors, rows - 1)
+  t.deepEqual(index.classifier.hidden, [])
+  t.is(run.threads, 1024)
+})
+
+test('arrays are copied, so that a later change changes nothing', (t) => {
+  const hidden = [8, 8]
+  const { index } = resolve({ classifier: { hidden } })
+  hidden[0] = 9
+  t.deepEqual(index.classifier.hidden, [8, 8])
+})
+
+const wrong: [object, string, RegExp][] = [
+  [{ bins: 1 }, 'bins', /an integer from 2 to 1000 \(the number of vectors\), but is 1/],
+  [{ bins: 1001 }, 'bins', /but is 1001/],
+  [{ bins: 2.5 }, 'bins', /2\.5/],
+  [{ bins: Number.NaN }, 'bins', /NaN/],
+  [{ bins: Number.POSITIVE_INFINITY }, 'bins', /Infinity/],
+  [{ bins: '64' }, 'bins', /"64"/],
+  [{ bins: null }, 'bins', /null/],
+  [{ bins: 8n }, 'bins', /8n/],
+  [{ metric: 'l2' }, 'metric', /'euclidean' or 'cosine' or 'inner-product'/],
+  [{ metric: 1 }, 'metric', /but is 1/],
+  [{ graph: 10 }, 'graph', /an object, but is 10/],
+  [{ graph: [10] }, 'graph', /an object/],
+  [{ graph: null }, 'graph', /an object, but is null/],
+  [{ graph: { neighbors: 0 } }, 'graph.neighbors', /from 1 to 999/],
+  [{ graph: { neighbors: 1000 } }, 'graph.neighbors', /one less than the number of vectors/],
+  [{ graph: { neighbors: Number.NaN } }, 'graph.neighbors', /NaN/],
+  [{ graph: { method: 'guess' } }, 'graph.method', /'auto' or 'exact'/],
+  [{ graph: { neighbours: 5 } }, 'graph.neighbours', /did you mean graph\.neighbors\?/],
+  [{ partition: { method: 'metis' } }, 'partition.method', /'kahip'/],
+  [{ partition: { mode: 'slow' } }, 'partition.mode', /'ecosocial'/],
+  [{ partition: { imbalance: -0.01 } }, 'partition.imbalance', /0 to 1/],
+  [{ partition: { imbalance: 1.01 } }, 'partition.imbalance', /0 to 1/],
+  [{ partition: { imbalance: Number.NaN } }, 'partition.imbalance', /NaN/],
+  [{ classifier: { hidden: 512 } }, 'classifier.hidden', /an array/],
+  [{ classifier: { hidden: [512, 0] } }, 'classifier.hidden', /\[512, 0\]/],
+  [{ classifier: { hidden: [65537] } }, 'classifier.hidden', /1 to 65536/],
+  [{ classifier: { hidden: [Number.NaN] } }, 'classifier.hidden', /NaN/],
+  [{ classifier: { hidden: new Array(17).fill(1) } }, 'classifier.hidden', /an array of 17/],
+  [{ classifier: { epochs: 0 } }, 'classifier.epochs', /1 to 100000/],
+  [{ classifier: { epochs: 100_001 } }, 'classifier.epochs', /1 to 100000/],
+  [{ classifier: { batchSize: 0 } }, 'classifier.batchSize', /from 1/],
+  [{ classifier: { optimizer: { type: 'sgd' } } }, 'classifier.optimizer.type', /'adam'/],
+  [{ classifier: { optimizer: { learningRate: 0 } } }, 'classifier.optimizer.learningRate', /above 0/],
+  [{ classifier: { optimizer: { learningRate: Number.NaN } } }, 'classifier.optimizer.learningRate', /NaN/],
+  [
+    { classifier: { optimizer: { learningRate: Number.POSITIVE_INFINITY } } },
+    'classifier.optimizer.learningRate',
+    /finite/
+  ],
+  [{ classifier: { optimizer: { momentum: 0.9 } } }, 'classifier.optimizer.momentum', /there are type, learningRate/],
+  [{ classifier: { softLabels: 11 } }, 'classifier.softLabels', /0 to 10/],
+  [{ classifier: { softLabels: -1 } }, 'classifier.softLabels', /0 to 10/],
+  [{ classifier: { validationFraction: 0.51 } }, 'classifier.validationFraction', /0 to 0\.5/],
+  [{ classifier: { validationFraction: Number.NaN } }, 'classifier.validationFraction', /NaN/],
+  [{ engine: 'cuda' }, 'engine', /'auto' or 'native', but is "cuda"/],
+  [{ threads: -1 }, 'threads', /0 to 1024/],
+  [{ threads: 1025 }, 'threads', /0 to 1024/],
+  [{ seed: -1 }, 'seed', /from 0/],
+  [{ seed: 2 ** 31 }, 'seed', /2147483647/],
+  [{ seed: 0.5 }, 'seed', /an integer/],
+  [{ signal: {} }, 'signal', /an AbortSignal, but is an object/],
+  [{ signal: new AbortController() }, 'signal', /of type AbortController/],
+  [{ onProgress: 'yes' }, 'onProgress', /a function/],
+  [{ dimension: 4 }, 'dimension', /did you mean dimensions\?/],
+  [{ Bins: 4 }, 'Bins', /did you mean bins\?/],
+  [{ completelyUnknown: 4 }, 'completelyUnknown', /is not an option; there are dimensions, bins/],
+  [{ dimensions: 0 }, 'dimensions', /1 to 65536, but is 0/],
+  [{ dimensions: 65537 }, 'dimensions', /1 to 65536/],
+  [{ dimensions: Number.NaN }, 'dimensions', /NaN/],
+  [{ dimensions: '4' }, 'dimensions', /"4"/],
+  [{ dimensions: undefined }, 'dimensions', /is required: an integer from 1 to 65536/],
+  [{ dimensions: 3 }, 'vectors', /multiple of dimensions = 3, but is 4000/]
+]
+
+for (const [options, argument, message] of wrong) {
+  test(`wrong: ${argument} in ${JSON.stringify(options, (_, value) => (typeof value === 'bigint' ? `${value}n` : value))}, ${message}`, (t) => {
+    const error = t.throws(() => resolve(options), { instanceOf: ArgumentError, code: 'ERR_NLSH_ARGUMENT' })
+    t.is((error as ArgumentError | undefined)?.argument, argument)
+    t.regex(error?.message ?? '', message)
+    t.true(error?.message.startsWith(`${argument}: `))
+  })
+}
+
+test('options that are no object are refused', (t) => {
+  for (const options of [null, 4, 'dimensions', [], vectors]) {
+    t.throws(() => resolveBuild(vectors, options as unknown as BuildOptions), {
+      instanceOf: ArgumentError,
+      message: /^options: /
+    })
+  }
+})
+
+test('a graph of more than 2^31 directed edges is refused, with the number of neighbors that is possible', (t) => {
+  const many = new Float32Array(3_000_000)
+  const error = t.throws(() => resolveBuild(many, { dimensions: 1, graph: { neighbors: 400 } }), {
+    instanceOf: ArgumentError
+  })
+  t.regex(error?.message ?? '', /^graph\.neighbors: .*at most 357 for 3000000 vectors/)
+  t.is(resolveBuild(many, { dimensions: 1, graph: { neighbors: 357 } }).index.graph.neighbors, 357)
+})
+
+test('a search takes probes or mass, not both, and 95 % of the probability by default', (t) => {
+  const search = new SearchArguments({ size: 100, dimensions: 2, bins: 8, metric: 'euclidean' })
+  const query = new Float32Array(2)
+  t.deepEqual(search.forSearch(query, undefined), { k: 10, probing: { mass: 0.95 } })
+  t.deepEqual(search.forSearch(query, { k: 100, probes: 8 }), { k: 100, probing: { probes: 8 } })
+  t.deepEqual(search.forSearch(query, { mass: 1 }), { k: 10, probing: { mass: 1 } })
+  const refused: [SearchOptions, RegExp][] = [
+    [{ probes: 4, mass: 0.5 }, /^mass: cannot be given together with probes/],
+    [{ probes: 0 }, /^probes: .*1 to 8/],
+    [{ probes: 9 }, /^probes: .*number of bins/],
+    [{ probes: Number.NaN }, /^probes: .*NaN/],
+    [{ mass: 0 }, /^mass: .*above 0/],
+    [{ mass: 1.5 }, /^mass: .*at most 1/],
+    [{ mass: Number.NaN }, /^mass: .*NaN/],
+    [{ k: 0 }, /^k: .*1 to 100/],
+    [{ k: 101 }, /^k: .*number of vectors/],
+    [{ k: Number.NaN }, /^k: .*NaN/],
+    [{ limit: 3 } as SearchOptions, /^limit: is not an option/],
+    [{ threads: 3 } as SearchOptions, /^threads: is not an option/]
+  ]
+  for (const [options, message] of refused) {
+    t.throws(() => search.forSearch(query, options), { instanceOf: ArgumentError, message })
+  }
+})
+
+test('an index of fewer than ten vectors gives as many as there are by default', (t) => {
+  const search = new SearchArguments({ size: 3, dimensions: 1, bins: 2, metric: 'euclidean' })
+  t.is(search.forSearch(new Float32Array(1), {}).k, 3)
+  t.is(resolveExactSearch(new Float32Array(3), new Float32Array(1), { dimensions: 1 }).k, 3)
+})
+
+test('the points of an evaluation default to powers of two', (t) => {
+  const search = new SearchArguments({ size: 100, dimensions: 2, bins: 8, metric: 'euclidean' })
+  const queries = new Float32Array(4)
+  t.deepEqual(search.forEvaluate(queries, {}).request, { k: 10, truth: undefined, probes: [1, 2, 4, 8], mass: [] })
+  t.deepEqual(search.forEvaluate(queries, { mass: [0.5] }).request, {
+    k: 10,
+    truth: undefined,
+    probes: [],
+    mass: [0.5]
+  })
+})
+
+test('weights to start from must fit the network', (t) => {
+  const labels = new Int32Array(rows)
+  const options = { dimensions: 4, labels, bins: 3, hidden: [5, 6] }
+  const right = 5 * (4 + 1) + 6 * (5 + 1) + 3 * (6 + 1)
+  t.notThrows(() => resolveTrainClassifier(vectors, { ...options, initialParameters: new Float32Array(right) }))
+  const short = { ...options, initialParameters: new Float32Array(right - 1) }
+  t.throws(() => resolveTrainClassifier(vectors, short), { message: /^initialParameters: .* = 82, but is 81/ })
+})
+
+test('the nearest name is meant, unless it is too far', (t) => {
+  t.is(closest('neighbours', ['neighbors', 'method']), 'neighbors')
+  t.is(closest('Seed', ['speed', 'seed']), 'seed')
+  t.is(closest('xyz', ['neighbors', 'method']), undefined)
+  t.is(closest('', []), undefined)
+})
+
+test('what a file says of a build is judged, and null is not a number', (t) => {
+  const epoch = { epoch: 1, trainingLoss: 2, trainingAccuracy: 0.5, validationLoss: null, validationAccuracy: null }
+  const report = readBuildReport({ edgeCut: 7, balance: 1.5, history: [epoch] })
+  t.deepEqual(report, {
+    stages: [],
+    edgeCut: 7,
+    balance: 1.5,
+    history: [{ ...epoch, validationLoss: Number.NaN, validationAccuracy: Number.NaN }]
+  })
+  t.throws(() => readBuildReport({ edgeCut: 7, balance: 1.5 }), { message: /^report\.history: is required/ })
+  t.throws(() => readBuildReport({ edgeCut: 7, balance: 1.5, history: [{ ...epoch, trainingLoss: null }] }), {
+    message: /^report\.history\[0\]\.trainingLoss: must be a number/
+  })
+})

@@ -1,0 +1,98 @@
+import { spawn } from 'node:child_process'
+import { copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import test from 'ava'
+import { exactSearch, readVectors, writeFvecs, writeIvecs } from '../lib/index.js'
+import { resolveIndexOptions } from '../lib/options.js'
+import { run, wordsFile } from './cli/run.js'
+
+const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url))
+const readme = await readFile(path('../README.md'), 'utf8')
+const blocks = Array.from(readme.matchAll(/^```(\w*)\n(.*?)^```$/gms), ([, language = '', text = '']) => ({
+  language,
+  text
+}))
+const inLanguage = (wanted: string) => blocks.filter(({ language }) => language === wanted).map(({ text }) => text)
+
+let folder: string
+
+/** The files that the snippets name, of real data: 2,000 words to index, 50 to ask for. */
+test.before(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'neural-lsh-readme-'))
+  const { vectors, dimensions } = await readVectors(wordsFile, { limit: 2050 })
+  const base = vectors.slice(0, 2000 * dimensions)
+  const queries = vectors.slice(2000 * dimensions)
+  await writeFvecs(join(folder, 'vectors.fvecs'), base, dimensions)
+  await writeFvecs(join(folder, 'queries.fvecs'), queries, dimensions)
+  await writeIvecs(join(folder, 'truth.ivecs'), (await exactSearch(base, queries, { dimensions, k: 10 })).ids, 10)
+  await copyFile(wordsFile, join(folder, 'words.txt.gz'))
+})
+
+test.after.always(() => rm(folder, { recursive: true, force: true }))
+
+test('there are snippets of the two kinds that are run, and drawings only besides', (t) => {
+  t.true(inLanguage('js').length >= 3)
+  t.true(inLanguage('sh').length >= 2)
+  t.deepEqual([...new Set(blocks.map(({ language }) => language))].sort(), ['', 'js', 'sh'])
+})
+
+for (const [number, text] of inLanguage('js').entries()) {
+  test.serial(`JavaScript snippet ${number + 1} runs`, async (t) => {
+    const file = join(folder, `snippet-${number}.mjs`)
+    const source = text.replace(/from 'neural-lsh'/, `from ${JSON.stringify(path('../lib/index.ts'))}`)
+    t.not(source, text, 'imports the package')
+    await writeFile(file, source)
+    const child = spawn(process.execPath, [`--import=${import.meta.resolve('tsx')}`, file], { cwd: folder })
+    let output = ''
+    for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (output += chunk))
+    const code = await new Promise((resolve) => child.on('close', resolve))
+    t.is(code, 0, output)
+    t.notRegex(output, /undefined|NaN/)
+  })
+}
+
+const commands = inLanguage('sh').flatMap((text) => text.trim().split(/\n| && /))
+
+test('the npm commands exist', async (t) => {
+  const { scripts } = JSON.parse(await readFile(path('../package.json'), 'utf8')) as { scripts: Record<string, string> }
+  for (const command of commands.filter((line) => line.startsWith('npm '))) {
+    const [, verb, name] = command.split(' ') as [string, string, string?]
+    if (verb === 'run') t.true(Object.hasOwn(scripts, name as string), command)
+    else t.true(['ci', 'test', 'install'].includes(verb), command)
+  }
+  t.true(Object.hasOwn(scripts, 'test'))
+  for (const [, name] of readme.matchAll(/npm run ([\w-]+)/g)) t.true(Object.hasOwn(scripts, name as string), name)
+})
+
+test.serial('the commands of the command line run, one after the other', async (t) => {
+  const lines = commands.filter((line) => !line.startsWith('npm '))
+  t.true(lines.length >= 5)
+  for (const line of lines) {
+    const [program, ...args] = line.split(' ')
+    t.is(program, 'neural-lsh', line)
+    const inFolder = args.map((arg) => (/\.(fvecs|ivecs|nlsh|gz)$/.test(arg) ? join(folder, arg) : arg))
+    const { code, stderr } = await run(...inFolder)
+    t.is(code, 0, `${line}\n${stderr}`)
+  }
+})
+
+test('every default in the table of options is the real one', (t) => {
+  const options = resolveIndexOptions({ dimensions: 2 }, 5000)
+  const stated = Object.fromEntries(
+    Array.from(readme.matchAll(/^\| `([\w.]+)`(?:, `[.\w]+`)? \| ([^|]+) \|/gm), ([, name, value]) => [
+      name,
+      value?.trim()
+    ])
+  )
+  t.is(stated.metric, `\`'${options.metric}'\``)
+  t.is(stated['graph.neighbors'], String(options.graph.neighbors))
+  t.is(stated['partition.mode'], `\`'${options.partition.mode}'\``)
+  t.is(stated['partition.imbalance'], String(options.partition.imbalance))
+  t.is(stated['classifier.hidden'], `\`[${options.classifier.hidden}]\``)
+  t.is(stated['classifier.epochs'], `${options.classifier.epochs}, ${options.classifier.batchSize}`)
+  t.is(stated['classifier.softLabels'], String(options.classifier.softLabels))
+  t.is(stated['classifier.validationFraction'], String(options.classifier.validationFraction))
+  t.is(stated.seed, String(options.seed))
+})

@@ -1,0 +1,72 @@
+import test from 'ava'
+import { buildKnnGraph } from '../../lib/index.js'
+import { clustered, findFault, integers, metrics, ranking } from '../support/vectors.js'
+
+for (const metric of metrics) {
+  test(`${metric}: as in double precision`, async (t) => {
+    const dimensions = 37
+    const vectors = clustered(700, dimensions)
+    const { neighbors, ids, distances } = await buildKnnGraph(vectors, { dimensions, neighbors: 13, metric })
+    t.is(neighbors, 13)
+    t.is(ids.length, 700 * 13)
+    for (let row = 0; row < 700; row++) {
+      const others = ranking(vectors, vectors, row, dimensions, metric).filter(({ id }) => id !== row)
+      const range = [row * 13, (row + 1) * 13] as const
+      t.is(findFault(ids.subarray(...range), distances.subarray(...range), others, 1e-4), undefined, `row ${row}`)
+    }
+  })
+}
+
+for (const metric of ['euclidean', 'inner-product'] as const) {
+  test(`${metric}: equal distances come by row number`, async (t) => {
+    const dimensions = 5
+    const vectors = integers(600, dimensions)
+    const { ids, distances } = await buildKnnGraph(vectors, { dimensions, neighbors: 20, metric })
+    for (let row = 0; row < 600; row++) {
+      const others = ranking(vectors, vectors, row, dimensions, metric)
+        .filter(({ id }) => id !== row)
+        .slice(0, 20)
+      t.deepEqual(
+        Array.from(ids.subarray(row * 20, row * 20 + 20)),
+        others.map(({ id }) => id)
+      )
+      t.deepEqual(
+        Array.from(distances.subarray(row * 20, row * 20 + 20)),
+        others.map(({ distance }) => distance)
+      )
+    }
+  })
+}
+
+test('rows that are all alike are neighbors in the order of their numbers', async (t) => {
+  for (const metric of metrics) {
+    const { ids } = await buildKnnGraph(new Float32Array(7 * 3).fill(2), { dimensions: 3, neighbors: 2, metric })
+    t.deepEqual(Array.from(ids), [1, 2, 0, 2, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1], metric)
+  }
+})
+
+test('two rows, and all neighbors there are', async (t) => {
+  const two = await buildKnnGraph(Float32Array.of(1, 4), { dimensions: 1 })
+  t.deepEqual(two, { neighbors: 1, ids: Int32Array.of(1, 0), distances: Float32Array.of(9, 9) })
+  const three = await buildKnnGraph(Float32Array.of(0, 5, 1), { dimensions: 1, neighbors: 2 })
+  t.deepEqual(Array.from(three.ids), [2, 1, 2, 0, 0, 1])
+})
+
+test('the vectors are left alone and the number of threads makes no difference', async (t) => {
+  const vectors = clustered(500, 20)
+  const before = vectors.slice()
+  const graphs = []
+  for (const threads of [1, 2, 3])
+    graphs.push(await buildKnnGraph(vectors, { dimensions: 20, metric: 'cosine', threads }))
+  t.deepEqual(graphs[0], graphs[1])
+  t.deepEqual(graphs[0], graphs[2])
+  t.deepEqual(vectors, before)
+})
+
+test('a view into a larger array is as good as an array of its own', async (t) => {
+  const vectors = clustered(100, 6)
+  const larger = new Float32Array(1000)
+  larger.set(vectors, 123)
+  const view = larger.subarray(123, 123 + 600)
+  t.deepEqual(await buildKnnGraph(view, { dimensions: 6 }), await buildKnnGraph(vectors, { dimensions: 6 }))
+})

@@ -13,9 +13,12 @@ const configuration = process.argv.includes('Debug') ? 'Debug' : 'Release'
 const threads = String(os.availableParallelism())
 
 function run(program, ...args) {
-  const { status, error } = spawnSync(program, args, { cwd: root, stdio: 'inherit' })
-  if (error?.code === 'ENOENT') throw new Error(`${program} was not found`)
+  const { status } = spawnSync(program, args, { cwd: root, stdio: 'inherit' })
   if (status !== 0) throw new Error(`${[path.basename(program), ...args].join(' ')} failed`)
+}
+
+function requireCmake() {
+  if (spawnSync('cmake', ['--version'], { stdio: 'ignore' }).error) throw new Error('cmake was not found')
 }
 
 function findCmakeJs() {
@@ -27,7 +30,6 @@ function findCmakeJs() {
 }
 
 function build(kahip) {
-  run('cmake', '--version')
   const cmakeJs = findCmakeJs()
   if (cmakeJs) {
     const options = ['--out', 'build/cmake', '--config', configuration, '--log-level', 'warn']
@@ -41,6 +43,7 @@ function build(kahip) {
 }
 
 try {
+  requireCmake()
   build(ensureKahip())
 } catch (error) {
   console.error(`neural-lsh: ${error.message}`)

@@ -26,22 +26,16 @@ auto output(Napi::Object result, const char* name, std::size_t size) {
   return std::span(array.Data(), array.ElementLength());
 }
 
-/// Hands a vector's memory to JavaScript without copying it, where the runtime allows that.
-Napi::Value adopt(Napi::Env env, std::vector<std::int32_t> values) {
-  auto owner = std::make_unique<std::vector<std::int32_t>>(std::move(values));
-  const std::size_t size = owner->size();
-  napi_value buffer = nullptr;
-  const napi_status status = napi_create_external_arraybuffer(
-      env, owner->data(), size * sizeof(std::int32_t),
-      [](napi_env, void*, void* hint) { std::unique_ptr<std::vector<std::int32_t>>(static_cast<std::vector<std::int32_t>*>(hint)); },
-      owner.get(), &buffer);
-  if (status == napi_ok) {
-    static_cast<void>(owner.release());
-    return Napi::Int32Array::New(env, size, Napi::ArrayBuffer(env, buffer), 0);
-  }
-  auto copy = Napi::Int32Array::New(env, size);
-  std::copy(owner->begin(), owner->end(), copy.Data());
-  return copy;
+/// Copies, on the job's thread, what the core made into an array that JavaScript owns. External buffers, which need
+/// no copy, are no choice: an environment that ends frees them while jobs still read them.
+void copy(const std::vector<std::int32_t>& values, std::span<std::int32_t> array) {
+  std::copy(values.begin(), values.end(), array.begin());
+}
+
+/// Cuts the array under `name` down to its first `size` entries; the pages behind them were never touched.
+void shorten(Napi::Object result, const char* name, std::size_t size) {
+  const auto array = result.Get(name).As<Napi::Int32Array>();
+  result.Set(name, Napi::Int32Array::New(result.Env(), size, array.ArrayBuffer(), 0));
 }
 
 Napi::Value prepareVectors(const Napi::CallbackInfo& info) {
@@ -92,14 +86,22 @@ Napi::Value similarityGraph(const Napi::CallbackInfo& info) {
   const auto neighbors = integers(request, "ids");
   const std::size_t k = count(request, "neighbors");
   require(info.Env(), k >= 1 && !neighbors.empty() && neighbors.size() % k == 0, "knnGraph", "must hold whole rows of neighbors");
-  const auto graph = std::make_shared<cpu::SimilarityGraph>();
+  const std::size_t rows = neighbors.size() / k;
+  const auto result = Napi::Object::New(info.Env());
+  const auto offsets = output<Napi::Int32Array>(result, "xadj", rows + 1);
+  const auto targets = output<Napi::Int32Array>(result, "adjncy", 2 * neighbors.size());
+  const auto weights = output<Napi::Int32Array>(result, "adjcwgt", 2 * neighbors.size());
   return startJob(info[1].As<Napi::Object>(),
-                  {request, Napi::Object::New(info.Env()),
-                   [graph, neighbors, k](const Job& job) { *graph = cpu::buildSimilarityGraph(neighbors, neighbors.size() / k, k, job); },
-                   [graph](Napi::Env env, Napi::Object result) {
-                     result.Set("xadj", adopt(env, std::move(graph->offsets)));
-                     result.Set("adjncy", adopt(env, std::move(graph->targets)));
-                     result.Set("adjcwgt", adopt(env, std::move(graph->weights)));
+                  {request, result,
+                   [neighbors, rows, k, offsets, targets, weights](const Job& job) {
+                     const cpu::SimilarityGraph graph = cpu::buildSimilarityGraph(neighbors, rows, k, job);
+                     copy(graph.offsets, offsets);
+                     copy(graph.targets, targets);
+                     copy(graph.weights, weights);
+                   },
+                   [edges = offsets.last(1)](Napi::Env, Napi::Object result) {
+                     shorten(result, "adjncy", static_cast<std::size_t>(edges[0]));
+                     shorten(result, "adjcwgt", static_cast<std::size_t>(edges[0]));
                    }});
 }
 
@@ -121,12 +123,16 @@ Napi::Value partition(const Napi::CallbackInfo& info) {
   const Graph graph{integers(request, "xadj"), integers(request, "adjncy"), integers(request, "adjcwgt")};
   const PartitionOptions options{static_cast<std::int32_t>(number(request, "bins")), number(request, "imbalance"), kahipMode(request),
                                  static_cast<std::int32_t>(number(request, "seed"))};
+  const auto result = Napi::Object::New(info.Env());
+  const auto labels = output<Napi::Int32Array>(result, "labels", graph.nodes());
   const auto partition = std::make_shared<Partition>();
   return startJob(info[1].As<Napi::Object>(),
-                  {request, Napi::Object::New(info.Env()),
-                   [partition, graph, options](const Job& job) { *partition = partitionGraph(graph, options, job); },
+                  {request, result,
+                   [partition, graph, options, labels](const Job& job) {
+                     *partition = partitionGraph(graph, options, job);
+                     copy(partition->labels, labels);
+                   },
                    [partition](Napi::Env env, Napi::Object result) {
-                     result.Set("labels", adopt(env, std::move(partition->labels)));
                      result.Set("edgeCut", Napi::Number::New(env, static_cast<double>(partition->edgeCut)));
                      result.Set("balance", Napi::Number::New(env, partition->balance));
                      result.Set("peakBytes", Napi::Number::New(env, static_cast<double>(partition->peakBytes)));

@@ -10,7 +10,9 @@
 
 namespace neural_lsh::cpu {
 
-std::size_t ClassifierShape::widest() const { return *std::max_element(widths.begin(), widths.end()); }
+std::size_t ClassifierShape::widest() const {
+  return *std::max_element(widths.begin(), widths.end());
+}
 
 std::size_t ClassifierShape::weightOffset(std::size_t layer) const {
   return layer == 0 ? 0 : biasOffset(layer - 1) + widths[layer];

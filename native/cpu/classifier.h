@@ -1,6 +1,6 @@
 // The classifier: an MLP Linear-ReLU-...-Linear whose softmax over the bins is the learned partition
-// (Dong, Indyk, Razenshteyn & Wagner, "Learning Space Partitions for Nearest Neighbor Search", ICLR 2020, sec. 3).
-// How it is trained stands in trainer.h.
+// (Dong, Indyk, Razenshteyn & Wagner, "Learning Space Partitions for Nearest Neighbor Search", ICLR 2020,
+// sec. 3). How it is trained stands in trainer.h.
 #pragma once
 
 #include <cstddef>
@@ -8,8 +8,8 @@
 
 namespace neural_lsh::cpu {
 
-/// widths = {inputs, hidden..., outputs}; a ReLU stands between every two linear layers. The parameters are flat: for
-/// each layer its weight [out, in], row-major, and then its bias [out].
+/// widths = {inputs, hidden..., outputs}; a ReLU stands between every two linear layers. The parameters are
+/// flat: for each layer its weight [out, in], row-major, and then its bias [out].
 struct ClassifierShape {
   std::vector<std::size_t> widths;
 
@@ -41,8 +41,8 @@ struct Classifier {
   std::vector<float> parameters;
 };
 
-/// Logits of `rows` input rows into out (rows x outputs), input transform applied, on at most `threads` threads
-/// (0: all). Few rows and many take different ways, whose sums differ in rounding.
+/// Logits of `rows` input rows into out (rows x outputs), input transform applied, on at most `threads`
+/// threads (0: all). Few rows and many take different ways, whose sums differ in rounding.
 void classifierLogits(const Classifier& classifier, const float* inputs, std::size_t rows, float* out,
                       std::size_t threads);
 

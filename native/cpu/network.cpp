@@ -14,26 +14,28 @@ namespace {
 // Up to this many rows the weights are read once, as they lie, rather than packed for a matrix product.
 constexpr std::size_t fewRows = 4;
 
-void multiply(std::size_t rows, std::size_t outputs, std::size_t inputs, const float* in, const float* weight, float* out,
-              std::size_t threads) {
+void multiply(std::size_t rows, std::size_t outputs, std::size_t inputs, const float* in, const float* weight,
+              float* out, std::size_t threads) {
   if (rows > fewRows) {
     gemm(rows, outputs, inputs, {in, inputs}, {weight, inputs, Transpose::yes}, out, outputs, false, threads);
     return;
   }
   forChunks(outputs, chunkRows(inputs), threads, [&](std::size_t begin, std::size_t end) {
     for (std::size_t row = 0; row < rows; ++row) {
-      kernels().dotProducts(in + row * inputs, weight + begin * inputs, end - begin, inputs, out + row * outputs + begin);
+      kernels().dotProducts(in + row * inputs, weight + begin * inputs, end - begin, inputs,
+                            out + row * outputs + begin);
     }
   });
 }
 
-void multiply(std::size_t rows, std::size_t outputs, std::size_t inputs, const double* in, const double* weight, double* out,
-              std::size_t threads) {
+void multiply(std::size_t rows, std::size_t outputs, std::size_t inputs, const double* in,
+              const double* weight, double* out, std::size_t threads) {
   gemm(rows, outputs, inputs, {in, inputs}, {weight, inputs, Transpose::yes}, out, outputs, false, threads);
 }
 
 template <typename Real>
-void addBias(Real* values, const Real* bias, std::size_t rows, std::size_t columns, bool relu, std::size_t threads) {
+void addBias(Real* values, const Real* bias, std::size_t rows, std::size_t columns, bool relu,
+             std::size_t threads) {
   const Real floor = relu ? Real{0} : -std::numeric_limits<Real>::infinity();
   forChunks(rows, chunkRows(columns), threads, [&](std::size_t begin, std::size_t end) {
     for (Real* row = values + begin * columns; row != values + end * columns; row += columns) {
@@ -72,8 +74,8 @@ void columnSums(const Real* values, std::size_t rows, std::size_t columns, Real*
 }  // namespace
 
 template <typename Real>
-void layerForward(const ClassifierShape& shape, std::size_t layer, const Real* parameters, const Real* in, std::size_t rows,
-                  Real* out, std::size_t threads) {
+void layerForward(const ClassifierShape& shape, std::size_t layer, const Real* parameters, const Real* in,
+                  std::size_t rows, Real* out, std::size_t threads) {
   const std::size_t inputs = shape.widths[layer], outputs = shape.widths[layer + 1];
   multiply(rows, outputs, inputs, in, parameters + shape.weightOffset(layer), out, threads);
   addBias(out, parameters + shape.biasOffset(layer), rows, outputs, layer + 1 < shape.layers(), threads);
@@ -93,7 +95,8 @@ double crossEntropy(std::span<Real> logits, std::span<const Target<Real>> target
 }
 
 template <typename Real>
-Network<Real>::Network(const ClassifierShape& shape, std::size_t maxRows) : shape_(shape), scratch_(maxRows * shape.widest()) {
+Network<Real>::Network(const ClassifierShape& shape, std::size_t maxRows)
+    : shape_(shape), scratch_(maxRows * shape.widest()) {
   for (const std::size_t width : shape.widths) values_.emplace_back(maxRows * width);
 }
 
@@ -109,20 +112,22 @@ void Network<Real>::backward(const Real* parameters, std::size_t rows, Real* gra
   for (std::size_t layer = shape_.layers(); layer-- > 0;) {
     const std::size_t inputs = shape_.widths[layer], outputs = shape_.widths[layer + 1];
     Real* const in = values_[layer].data();
-    const Real* const delta = values_[layer + 1].data();  // the gradient with respect to what left the product
+    const Real* const delta =
+        values_[layer + 1].data();  // the gradient with respect to what left the product
     columnSums(delta, rows, outputs, gradient + shape_.biasOffset(layer), threads);
     gemm(outputs, inputs, rows, Operand<Real>{delta, outputs, Transpose::yes}, Operand<Real>{in, inputs},
          gradient + shape_.weightOffset(layer), inputs, false, threads);
     if (layer == 0) break;
     gemm(rows, inputs, outputs, Operand<Real>{delta, outputs},
-         Operand<Real>{parameters + shape_.weightOffset(layer), inputs}, scratch_.data(), inputs, false, threads);
+         Operand<Real>{parameters + shape_.weightOffset(layer), inputs}, scratch_.data(), inputs, false,
+         threads);
     reluBackward(in, scratch_.data(), rows * inputs, threads);
   }
 }
 
 template <typename Real>
-Real lossAndGradient(const ClassifierShape& shape, std::span<const Real> parameters, const Real* inputs, const Real* targets,
-                     std::size_t rows, std::span<Real> gradient) {
+Real lossAndGradient(const ClassifierShape& shape, std::span<const Real> parameters, const Real* inputs,
+                     const Real* targets, std::size_t rows, std::span<Real> gradient) {
   const std::size_t outputs = shape.outputs();
   Network<Real> network(shape, rows);
   std::copy_n(inputs, rows * shape.inputs(), network.inputs());
@@ -131,19 +136,21 @@ Real lossAndGradient(const ClassifierShape& shape, std::span<const Real> paramet
   double loss = 0;
   for (std::size_t row = 0; row < rows; ++row) {
     for (std::size_t bin = 0; bin < outputs; ++bin) target[bin] = {bin, targets[row * outputs + bin]};
-    loss += crossEntropy<Real>({network.outputs() + row * outputs, outputs}, target, Real{1} / static_cast<Real>(rows));
+    loss += crossEntropy<Real>({network.outputs() + row * outputs, outputs}, target,
+                               Real{1} / static_cast<Real>(rows));
   }
   network.backward(parameters.data(), rows, gradient.data(), 1);
   return static_cast<Real>(loss / static_cast<double>(rows));
 }
 
-template void layerForward(const ClassifierShape&, std::size_t, const float*, const float*, std::size_t, float*, std::size_t);
+template void layerForward(const ClassifierShape&, std::size_t, const float*, const float*, std::size_t,
+                           float*, std::size_t);
 template double crossEntropy(std::span<float>, std::span<const Target<float>>, float);
 template class Network<float>;
 template class Network<double>;
-template float lossAndGradient(const ClassifierShape&, std::span<const float>, const float*, const float*, std::size_t,
-                               std::span<float>);
-template double lossAndGradient(const ClassifierShape&, std::span<const double>, const double*, const double*, std::size_t,
-                                std::span<double>);
+template float lossAndGradient(const ClassifierShape&, std::span<const float>, const float*, const float*,
+                               std::size_t, std::span<float>);
+template double lossAndGradient(const ClassifierShape&, std::span<const double>, const double*, const double*,
+                                std::size_t, std::span<double>);
 
 }  // namespace neural_lsh::cpu

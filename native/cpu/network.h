@@ -1,5 +1,5 @@
-// The classifier's two passes: forward and, for training, backward (Rumelhart, Hinton & Williams 1986). Written once
-// for float, which trains, and double, in which the gradients are checked.
+// The classifier's two passes: forward and, for training, backward (Rumelhart, Hinton & Williams 1986).
+// Written once for float, which trains, and double, in which the gradients are checked.
 #pragma once
 
 #include <cstddef>
@@ -11,10 +11,11 @@
 
 namespace neural_lsh::cpu {
 
-/// Layer `layer` for `rows` rows: out (rows x its outputs) = in weight^T + bias, and ReLU unless it is the last.
+/// Layer `layer` for `rows` rows: out (rows x its outputs) = in weight^T + bias, and ReLU unless it is the
+/// last.
 template <typename Real>
-void layerForward(const ClassifierShape& shape, std::size_t layer, const Real* parameters, const Real* in, std::size_t rows,
-                  Real* out, std::size_t threads);
+void layerForward(const ClassifierShape& shape, std::size_t layer, const Real* parameters, const Real* in,
+                  std::size_t rows, Real* out, std::size_t threads);
 
 /// A share of a row's target distribution; a row's shares sum to 1, and a bin may stand in several.
 template <typename Real>
@@ -23,12 +24,13 @@ struct Target {
   Real share;
 };
 
-/// Cross-entropy of one row's softmax(logits) against its target; the logits are overwritten with the loss's gradient
-/// with respect to them times `gradientScale`.
+/// Cross-entropy of one row's softmax(logits) against its target; the logits are overwritten with the loss's
+/// gradient with respect to them times `gradientScale`.
 template <typename Real>
 double crossEntropy(std::span<Real> logits, std::span<const Target<Real>> target, Real gradientScale);
 
-/// Everything between a batch and its gradient, allocated once. Results do not depend on the number of threads.
+/// Everything between a batch and its gradient, allocated once. Results do not depend on the number of
+/// threads.
 template <typename Real>
 class Network {
  public:
@@ -48,10 +50,10 @@ class Network {
   AlignedBuffer<Real> scratch_;
 };
 
-/// Mean cross-entropy of softmax(f(x)) against `targets` (rows x outputs, each row summing to 1), and its gradient
-/// with respect to the flat parameters (same length, overwritten). No input transform.
+/// Mean cross-entropy of softmax(f(x)) against `targets` (rows x outputs, each row summing to 1), and its
+/// gradient with respect to the flat parameters (same length, overwritten). No input transform.
 template <typename Real>
-Real lossAndGradient(const ClassifierShape& shape, std::span<const Real> parameters, const Real* inputs, const Real* targets,
-                     std::size_t rows, std::span<Real> gradient);
+Real lossAndGradient(const ClassifierShape& shape, std::span<const Real> parameters, const Real* inputs,
+                     const Real* targets, std::size_t rows, std::span<Real> gradient);
 
 }  // namespace neural_lsh::cpu

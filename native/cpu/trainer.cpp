@@ -25,11 +25,13 @@ struct Score {
     accuracy += other.accuracy;
     return *this;
   }
-  Score over(std::size_t rows) const { return {loss / static_cast<double>(rows), accuracy / static_cast<double>(rows)}; }
+  Score over(std::size_t rows) const {
+    return {loss / static_cast<double>(rows), accuracy / static_cast<double>(rows)};
+  }
 };
 
-/// Over the rows and entries that are trained on. Sums are of differences from the first row: exact for constant data,
-/// and small where the data lie far from the origin.
+/// Over the rows and entries that are trained on. Sums are of differences from the first row: exact for
+/// constant data, and small where the data lie far from the origin.
 InputTransform fitTransform(const Matrix& vectors, std::span<const Id> rows, const Job& job) {
   constexpr std::size_t chunk = 4096;
   const std::size_t columns = vectors.columns;
@@ -68,7 +70,7 @@ std::vector<float> randomParameters(const ClassifierShape& shape, std::uint64_t 
   Random random(seed);
   std::vector<float> parameters(shape.parameters());
   for (std::size_t layer = 0; layer < shape.layers(); ++layer) {
-    const double gain = layer + 1 < shape.layers() ? 6 : 1;
+    const double gain = 1;
     const double bound = std::sqrt(gain / static_cast<double>(shape.widths[layer]));
     for (std::size_t i = shape.weightOffset(layer); i < shape.biasOffset(layer); ++i) {
       parameters[i] = static_cast<float>((2 * random.uniform() - 1) * bound);
@@ -80,7 +82,8 @@ std::vector<float> randomParameters(const ClassifierShape& shape, std::uint64_t 
 std::vector<float> givenParameters(const ClassifierShape& shape, std::span<const float> given) {
   const bool finite = std::ranges::all_of(given, [](float value) { return std::isfinite(value); });
   if (given.size() != shape.parameters() || !finite) {
-    throw argumentError("initialParameters", "must be " + std::to_string(shape.parameters()) + " finite numbers");
+    throw argumentError("initialParameters",
+                        "must be " + std::to_string(shape.parameters()) + " finite numbers");
   }
   return {given.begin(), given.end()};
 }
@@ -125,7 +128,8 @@ class Trainer {
       checkConverging(training.loss, epoch);
       if (heldOut_ > 0) checkConverging(validation.loss, epoch);
       const std::chrono::duration<double> duration = std::chrono::steady_clock::now() - start;
-      history.push_back({training.loss, training.accuracy, validation.loss, validation.accuracy, duration.count()});
+      history.push_back(
+          {training.loss, training.accuracy, validation.loss, validation.accuracy, duration.count()});
     }
     return {std::move(classifier_), std::move(history)};
   }
@@ -147,7 +151,8 @@ class Trainer {
       job_.progress(epoch * batches + batch + 1, options_.epochs * batches);
     }
     // The last step's outcome, which no further batch sees.
-    const bool finite = std::ranges::all_of(classifier_.parameters, [](float value) { return std::isfinite(value); });
+    const bool finite =
+        std::ranges::all_of(classifier_.parameters, [](float value) { return std::isfinite(value); });
     if (!finite) fail("the weights are not finite", epoch);
     return sum.over(order_.size());
   }
@@ -182,15 +187,17 @@ class Trainer {
       }
     });
     network_.forward(classifier_.parameters.data(), rows.size(), threads_);
-    forChunks(rows.size(), chunkRows(outputs * exponentialCost), threads_, [&](std::size_t begin, std::size_t end) {
-      std::vector<Target<float>> target(set_.softLabels + 1);
-      for (std::size_t i = begin; i < end; ++i) {
-        const std::span<float> logits(network_.outputs() + i * outputs, outputs);
-        fillTarget(rows[i], target);
-        hits_[i] = std::max_element(logits.begin(), logits.end()) - logits.begin() == set_.labels[rows[i]];
-        losses_[i] = crossEntropy<float>(logits, target, 1.0F / static_cast<float>(rows.size()));
-      }
-    });
+    forChunks(rows.size(), chunkRows(outputs * exponentialCost), threads_,
+              [&](std::size_t begin, std::size_t end) {
+                std::vector<Target<float>> target(set_.softLabels + 1);
+                for (std::size_t i = begin; i < end; ++i) {
+                  const std::span<float> logits(network_.outputs() + i * outputs, outputs);
+                  fillTarget(rows[i], target);
+                  hits_[i] =
+                      std::max_element(logits.begin(), logits.end()) - logits.begin() == set_.labels[rows[i]];
+                  losses_[i] = crossEntropy<float>(logits, target, 1.0F / static_cast<float>(rows.size()));
+                }
+              });
     Score sum;
     for (std::size_t i = 0; i < rows.size(); ++i) sum += {losses_[i], static_cast<double>(hits_[i])};
     return sum;
@@ -206,7 +213,8 @@ class Trainer {
     target.back() = {static_cast<std::size_t>(set_.labels[row]), share};
   }
 
-  /// Adam bounds each step by the learning rate, so that a diverging network is often a huge one, not an infinite one.
+  /// Adam bounds each step by the learning rate, so that a diverging network is often a huge one, not an
+  /// infinite one.
   void checkConverging(double loss, std::size_t epoch) const {
     const double guessing = std::log(static_cast<double>(std::max<std::size_t>(2, set_.bins)));
     if (loss <= 100 * guessing) return;
@@ -217,7 +225,8 @@ class Trainer {
 
   [[noreturn]] static void fail(const std::string& what, std::size_t epoch) {
     throw Error("ERR_NLSH_TRAINING",
-                "training diverged in epoch " + std::to_string(epoch + 1) + ": " + what + "; lower optimizer.learningRate",
+                "training diverged in epoch " + std::to_string(epoch + 1) + ": " + what +
+                    "; lower optimizer.learningRate",
                 "optimizer.learningRate");
   }
 

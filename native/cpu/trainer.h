@@ -22,9 +22,9 @@ struct TrainingOptions {
   std::span<const float> initialParameters;  // empty: seeded
 };
 
-/// Labels in [0, bins). neighbors: row-major n x neighborsPerRow row numbers of `vectors`. With softLabels = S > 0
-/// (S <= neighborsPerRow) a row's target is the histogram of the labels of its first S neighbors and of itself, each
-/// 1 / (S + 1); with S = 0 it is its own label.
+/// Labels in [0, bins). neighbors: row-major n x neighborsPerRow row numbers of `vectors`. With softLabels =
+/// S > 0 (S <= neighborsPerRow) a row's target is the histogram of the labels of its first S neighbors and of
+/// itself, each 1 / (S + 1); with S = 0 it is its own label.
 struct TrainingSet {
   Matrix vectors;
   std::span<const Id> labels;
@@ -47,16 +47,20 @@ struct TrainingResult {
   std::vector<EpochReport> history;
 };
 
-/// Progress is reported in mini-batches. The result depends on the set, the options and the CPU's kernels, not on the
-/// number of threads. Throws Cancelled, Error ERR_NLSH_TRAINING naming the epoch when training diverges (a loss or weight
-/// that is not finite, or a mean loss above 100 times that of guessing), and Error ERR_NLSH_ARGUMENT when a label, a
-/// neighbor or the initial parameters are out of range.
+/// Progress is reported in mini-batches. The result depends on the set, the options and the CPU's kernels,
+/// not on the number of threads. Throws Cancelled, Error ERR_NLSH_TRAINING naming the epoch when training
+/// diverges (a loss or weight that is not finite, or a mean loss above 100 times that of guessing), and Error
+/// ERR_NLSH_ARGUMENT when a label, a neighbor or the initial parameters are out of range.
 ///
-/// Random numbers (core/random.h): the outputs of Random(seed) are the seeds of further generators, in this order:
-/// 1. the split: 0 .. n - 1 is shuffled, the first floor(n * validationFraction) rows are held out, the others trained;
+/// Random numbers (core/random.h): the outputs of Random(seed) are the seeds of further generators, in this
+/// order:
+/// 1. the split: 0 .. n - 1 is shuffled, the first floor(n * validationFraction) rows are held out, the
+/// others trained;
 /// 2. the weights, layer by layer: (2 uniform() - 1) * sqrt(6 / inputs) (He et al. 2015), in the last layer
-///    (2 uniform() - 1) / sqrt(inputs), so that training starts near the loss of guessing, log(bins); biases are 0;
-/// 3. and on, one an epoch: the rows to be trained, in the split's order, are shuffled, and taken batch by batch.
+///    (2 uniform() - 1) / sqrt(inputs), so that training starts near the loss of guessing, log(bins); biases
+///    are 0;
+/// 3. and on, one an epoch: the rows to be trained, in the split's order, are shuffled, and taken batch by
+/// batch.
 TrainingResult trainClassifier(const TrainingSet& set, const TrainingOptions& options, const Job& job);
 
 }  // namespace neural_lsh::cpu

@@ -5,8 +5,8 @@
  */
 import { types } from 'node:util'
 import type { BuildReport } from './build.js'
-import { engineChoices, type EngineChoice } from './engines/select.js'
 import type { KahipMode, KnnGraph, Metric, Probing, SimilarityGraph } from './engines/engine.js'
+import { type EngineChoice, engineChoices } from './engines/select.js'
 import { ArgumentError } from './errors.js'
 
 // ---------------------------------------------------------------------------------------------- what users write

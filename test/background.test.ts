@@ -1,4 +1,6 @@
 /** What an index does beside the event loop: it leaves the loop free, stops when told, and shares the machine. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
@@ -194,4 +196,16 @@ test.serial('a worker may end in the middle of a build', async (t) => {
   t.true(performance.now() - ended < 2000)
   const vectors = clustered(100, 4)
   t.is((await exactSearch(vectors, vectors, { dimensions: 4, k: 1 })).ids[99], 99, 'the addon still works')
+})
+
+test.serial('a process may exit in the middle of a build', async (t) => {
+  const lib = new URL('../lib/index.ts', import.meta.url).href
+  const support = new URL('./support/vectors.ts', import.meta.url).href
+  const code = `
+    import { NeuralLSH } from ${JSON.stringify(lib)}
+    import { clustered } from ${JSON.stringify(support)}
+    const onProgress = ({ stage }) => stage === 'classifier' && setTimeout(() => process.exit(7), 30)
+    await NeuralLSH.build(clustered(3000, 16), { dimensions: 16, classifier: { epochs: 100000 }, onProgress })`
+  const child = spawn(process.execPath, ['--import=tsx', '--input-type=module', '--eval', code], { stdio: 'inherit' })
+  t.deepEqual(await once(child, 'exit'), [7, null])
 })

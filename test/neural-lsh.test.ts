@@ -114,8 +114,8 @@ test('candidates are the vectors of the bins that route names, most probable fir
     t.true(Math.abs(probabilities.reduce((sum, value) => sum + value, 0) - 1) < 1e-5)
     const few = await index.route(queryRow(query), { probes: 3 })
     t.deepEqual(few, { bins: bins.slice(0, 3), probabilities: probabilities.slice(0, 3) })
-    let reached = 0
-    const right = 1 + probabilities.findIndex((value) => (reached += value) >= 0.7)
+    const reached = Array.from(probabilities, (_, place) => probabilities.slice(0, place + 1).reduce((a, b) => a + b))
+    const right = 1 + reached.findIndex((sum) => sum >= 0.7)
     const { probes } = await index.search(queryRow(query), { k: 1, mass: 0.7 })
     t.is(probes, right, `${probabilities}`)
   }

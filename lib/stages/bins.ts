@@ -1,7 +1,7 @@
 import type { Bins } from '../engines/engine.js'
 import { selectEngine } from '../engines/select.js'
 import { runJob } from '../job.js'
-import { resolveGroupIntoBins, type RunOptions } from '../options.js'
+import { type RunOptions, resolveGroupIntoBins } from '../options.js'
 
 /**
  * Groups rows by their bin: those of bin b are ids[offsets[b]] .. ids[offsets[b + 1] - 1], ascending.

@@ -1,7 +1,7 @@
 import type { KnnGraph, SimilarityGraph } from '../engines/engine.js'
 import { selectEngine } from '../engines/select.js'
 import { runJob } from '../job.js'
-import { resolveSimilarityGraph, type RunOptions } from '../options.js'
+import { type RunOptions, resolveSimilarityGraph } from '../options.js'
 
 /**
  * Makes a k-NN graph symmetric: {i, j} is an edge when either is a neighbor of the other, of weight 2 when both are,

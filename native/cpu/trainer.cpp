@@ -70,8 +70,7 @@ std::vector<float> randomParameters(const ClassifierShape& shape, std::uint64_t 
   Random random(seed);
   std::vector<float> parameters(shape.parameters());
   for (std::size_t layer = 0; layer < shape.layers(); ++layer) {
-    const double gain = 1;
-    const double bound = std::sqrt(gain / static_cast<double>(shape.widths[layer]));
+    const double bound = 1 / std::sqrt(static_cast<double>(shape.widths[layer]));
     for (std::size_t i = shape.weightOffset(layer); i < shape.biasOffset(layer); ++i) {
       parameters[i] = static_cast<float>((2 * random.uniform() - 1) * bound);
     }

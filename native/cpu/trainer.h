@@ -56,9 +56,8 @@ struct TrainingResult {
 /// order:
 /// 1. the split: 0 .. n - 1 is shuffled, the first floor(n * validationFraction) rows are held out, the
 /// others trained;
-/// 2. the weights, layer by layer: (2 uniform() - 1) * sqrt(6 / inputs) (He et al. 2015), in the last layer
-///    (2 uniform() - 1) / sqrt(inputs), so that training starts near the loss of guessing, log(bins); biases
-///    are 0;
+/// 2. the weights, layer by layer: (2 uniform() - 1) / sqrt(inputs), which on MNIST ended at a lower validation loss
+///    than the wider sqrt(6 / inputs) of He et al. 2015; biases are 0;
 /// 3. and on, one an epoch: the rows to be trained, in the split's order, are shuffled, and taken batch by
 /// batch.
 TrainingResult trainClassifier(const TrainingSet& set, const TrainingOptions& options, const Job& job);

@@ -1,5 +1,5 @@
 /** The pipeline of Neural LSH (Dong, Indyk, Razenshteyn & Wagner, ICLR 2020): graph, partition, classifier, bins. */
-import type { Engine, EpochReport, JobOptions, Partition, SearchState } from './engines/engine.js'
+import type { Engine, EpochReport, JobOptions, Partition, SearchState, SimilarityGraph } from './engines/engine.js'
 import type { StageRunner } from './job.js'
 import type { IndexOptions, StageName } from './options.js'
 
@@ -50,29 +50,45 @@ export async function buildState(
     seed: options.seed
   }
   const { history, ...classifier } = await stage('classifier', (job) => engine.trainClassifier(request, job))
-  const grouped = await stage('bins', (job) => engine.groupIntoBins(labels, bins, prepared, dimensions, job))
+  // The user's array is only read; an array of our own is reordered where it lies.
+  const ordered = prepared === vectors ? new Float32Array(vectors.length) : (prepared as Float32Array<ArrayBuffer>)
+  const grouped = await stage('bins', (job) =>
+    engine.groupIntoBins(labels, bins, { from: prepared, to: ordered, dimensions }, job)
+  )
   return {
-    state: { metric, dimensions, classifier, bins: grouped, vectors: prepared },
+    state: { metric, dimensions, classifier, bins: grouped, vectors: ordered },
     report: { stages, edgeCut, balance, history: history.map(({ seconds, ...epoch }) => epoch) }
   }
 }
 
-/** The two graphs live in here only, so that their memory is free for the training. */
+/** The similarity graph lives in here only, so that their memory is free for the training. */
 async function partitionPoints(
   engine: Engine,
   vectors: Float32Array,
-  { dimensions, metric, graph, partition, bins, seed }: IndexOptions,
+  options: IndexOptions,
   stage: MeasuredStage
 ): Promise<Partition & { neighbors: Int32Array }> {
-  const knn = await stage('knn-graph', (job) => engine.knnGraph(vectors, dimensions, metric, graph.neighbors, job))
-  const similarity = await stage('similarity-graph', (job) => engine.similarityGraph(knn, job))
-  const { mode, imbalance } = partition
+  const { similarity, neighbors } = await connectPoints(engine, vectors, options, stage)
+  const { bins, seed } = options
+  const { mode, imbalance } = options.partition
   const result = await stage(
     'partition',
     (job) => engine.partition(similarity, { bins, mode, imbalance, seed }, job),
     ({ peakBytes }) => peakBytes
   )
-  return { ...result, neighbors: knn.ids }
+  return { ...result, neighbors }
+}
+
+/** The distances of the k-NN graph live in here only. */
+async function connectPoints(
+  engine: Engine,
+  vectors: Float32Array,
+  { dimensions, metric, graph }: IndexOptions,
+  stage: MeasuredStage
+): Promise<{ similarity: SimilarityGraph; neighbors: Int32Array }> {
+  const knn = await stage('knn-graph', (job) => engine.knnGraph(vectors, dimensions, metric, graph.neighbors, job))
+  const similarity = await stage('similarity-graph', (job) => engine.similarityGraph(knn, job))
+  return { similarity, neighbors: knn.ids }
 }
 
 /** `otherBytes`: what a stage held outside this process. */

@@ -100,7 +100,7 @@ export class NeuralLSH {
   /**
    * Builds an index of n vectors: the k-NN graph, its partition into bins, the classifier that finds a query's bins.
    *
-   * @param vectors n x dimensions finite numbers, row after row, n >= 2; they are copied in the stage 'prepare'.
+   * @param vectors n x dimensions finite numbers, row after row, n >= 2; read in place until the promise settles.
    */
   static async build(vectors: Float32Array, options: BuildOptions): Promise<NeuralLSH> {
     const { engine: choice, run, index } = resolveBuild(vectors, options)

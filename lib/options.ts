@@ -93,7 +93,7 @@ export interface BuildOptions extends RunOptions {
 /** How many results, and which bins are read for them: either a fixed number of `probes`, or as many as it takes until
  * their probabilities add up to `mass`; not both. Default { mass: 0.95 }. */
 export interface SearchOptions {
-  /** Results, 1 to n, default 10. */
+  /** Results, 1 to n, default min(10, n). */
   k?: number | undefined
   /** Bins to read, 1 to the number of bins. */
   probes?: number | undefined
@@ -109,7 +109,7 @@ export interface RouteOptions {
 }
 
 export interface EvaluateOptions extends Omit<RunOptions, 'engine'> {
-  /** Neighbors to find, 1 to n, default 10. */
+  /** Neighbors to find, 1 to n, default min(10, n). */
   k?: number | undefined
   /** queries x w row numbers, w >= k, nearest first; default: found by exact search. */
   truth?: Int32Array | undefined
@@ -167,7 +167,7 @@ export interface ExactSearchOptions extends RunOptions {
   dimensions: number
   /** Default 'euclidean'. */
   metric?: Metric | undefined
-  /** Results for each query, 1 to n, default 10. */
+  /** Results for each query, 1 to n, default min(10, n). */
   k?: number | undefined
 }
 

@@ -100,6 +100,13 @@ export interface Bins {
   ids: Int32Array<ArrayBuffer>
 }
 
+/** `to` has the size of `from` and may be the same array, whose rows are then moved in place. */
+export interface Reordering {
+  from: Float32Array
+  to: Float32Array
+  dimensions: number
+}
+
 /** Everything that answering a query needs: what an index file holds. The engine keeps references, not copies. */
 export interface SearchState {
   metric: Metric
@@ -148,9 +155,10 @@ export interface Engine {
   readonly description: string
   readonly hardwareThreads: number
 
-  /** A checked private copy: rejects with ArgumentError naming `argument` and the row when a value is NaN or infinite,
-   * or, for cosine, a row is all zeros; unit rows for cosine. */
-  prepareVectors(vectors: Float32Array, dimensions: number, metric: Metric, argument: string, job: JobOptions): Promise<Float32Array<ArrayBuffer>>
+  /** Checks the vectors and returns what the other functions want: unit rows for cosine, the array itself otherwise.
+   * Rejects with ArgumentError naming `argument` and the row when a value is NaN or infinite, too large for float
+   * arithmetic or, for cosine, a row is all zeros. */
+  prepareVectors(vectors: Float32Array, dimensions: number, metric: Metric, argument: string, job: JobOptions): Promise<Float32Array>
   /** The exact k-NN graph (prepared vectors). */
   knnGraph(vectors: Float32Array, dimensions: number, metric: Metric, neighbors: number, job: JobOptions): Promise<KnnGraph>
   /** The exact k nearest rows of `vectors` for each query (both prepared): ground truth. */
@@ -158,8 +166,8 @@ export interface Engine {
   similarityGraph(knn: KnnGraph, job: JobOptions): Promise<SimilarityGraph>
   partition(graph: SimilarityGraph, options: { bins: number; mode: KahipMode; imbalance: number; seed: number }, job: JobOptions): Promise<Partition>
   trainClassifier(request: TrainingRequest, job: JobOptions): Promise<TrainedClassifier>
-  /** Groups rows by label; when `vectors` (n x dimensions) is given its rows are permuted in place into the bins' order. */
-  groupIntoBins(labels: Int32Array, bins: number, vectors: Float32Array | undefined, dimensions: number, job: JobOptions): Promise<Bins>
+  /** Groups rows by label; with `rows`, those of `from` (n x dimensions) are written to `to` in the bins' order. */
+  groupIntoBins(labels: Int32Array, bins: number, rows: Reordering | undefined, job: JobOptions): Promise<Bins>
   /** Checks the state (offsets, ids a permutation, finite numbers; ArgumentError otherwise) and takes hold of it. */
   openSearcher(state: SearchState, job: JobOptions): Promise<Searcher>
 }

@@ -44,7 +44,7 @@ interface NativeSearcher {
 export interface Addon {
   kernels: string
   hardwareThreads: number
-  prepareVectors: NativeStage<{ vectors: Float32Array<ArrayBuffer> }>
+  prepareVectors: NativeStage<{ vectors: Float32Array }>
   knnGraph: NativeStage<Pick<KnnGraph, 'ids' | 'distances'>>
   exactSearch: NativeStage<{ ids: Int32Array<ArrayBuffer>; distances: Float32Array<ArrayBuffer> }>
   similarityGraph: NativeStage<SimilarityGraph>
@@ -181,8 +181,7 @@ export function createNativeEngine(): Engine {
       return { bins: options.bins, ...(await run(addon.partition, { ...graph, ...options }, job)) }
     },
     trainClassifier: (request, job) => run(addon.trainClassifier, request, job),
-    groupIntoBins: (labels, bins, vectors, dimensions, job) =>
-      run(addon.groupIntoBins, { labels, bins, vectors, dimensions }, job),
+    groupIntoBins: (labels, bins, rows, job) => run(addon.groupIntoBins, { labels, bins, ...rows }, job),
     async openSearcher(state: SearchState, job) {
       const flat = {
         metric: state.metric,

@@ -13,5 +13,5 @@ import { type RunOptions, resolveGroupIntoBins } from '../options.js'
 export async function groupIntoBins(labels: Int32Array, bins: number, options: RunOptions = {}): Promise<Bins> {
   const { engine: choice, ...run } = resolveGroupIntoBins(labels, bins, options)
   const engine = selectEngine(choice)
-  return runJob(run, ({ stage }) => stage('bins', (job) => engine.groupIntoBins(labels, bins, undefined, 0, job)))
+  return runJob(run, ({ stage }) => stage('bins', (job) => engine.groupIntoBins(labels, bins, undefined, job)))
 }

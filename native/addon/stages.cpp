@@ -5,6 +5,7 @@
 #include <memory>
 #include <utility>
 
+#include "../core/memory.h"
 #include "../cpu/bins.h"
 #include "../cpu/trainer.h"
 #include "../cpu/knn-graph.h"
@@ -38,14 +39,21 @@ void shorten(Napi::Object result, const char* name, std::size_t size) {
   result.Set(name, Napi::Int32Array::New(result.Env(), size, array.ArrayBuffer(), 0));
 }
 
+/// Only cosine changes the vectors: for the other metrics they are checked and come back as they are.
 Napi::Value prepareVectors(const Napi::CallbackInfo& info) {
   const auto request = info[0].As<Napi::Object>();
   const Matrix vectors = matrix(request, "vectors", count(request, "dimensions"));
+  const Metric kind = metric(request);
   const auto result = Napi::Object::New(info.Env());
-  const auto prepared = output<Napi::Float32Array>(result, "vectors", vectors.rows * vectors.columns);
+  std::span<float> prepared;
+  if (kind == Metric::cosine) {
+    prepared = output<Napi::Float32Array>(result, "vectors", vectors.rows * vectors.columns);
+  } else {
+    result.Set("vectors", request.Get("vectors"));
+  }
   return startJob(info[1].As<Napi::Object>(),
                   {request, result,
-                   [vectors, prepared, kind = metric(request), argument = text(request, "argument")](const Job& job) {
+                   [vectors, prepared, kind, argument = text(request, "argument")](const Job& job) {
                      cpu::prepareVectors(vectors, kind, argument, prepared, job);
                    },
                    nullptr});
@@ -62,6 +70,7 @@ Napi::Value knnGraph(const Napi::CallbackInfo& info) {
   return startJob(info[1].As<Napi::Object>(), {request, result,
                                                [vectors, k, ids, distances, kind = metric(request)](const Job& job) {
                                                  cpu::exactKnnGraph(vectors, kind, k, ids, distances, job);
+                                                 returnFreedMemory();
                                                },
                                                nullptr});
 }
@@ -94,10 +103,13 @@ Napi::Value similarityGraph(const Napi::CallbackInfo& info) {
   return startJob(info[1].As<Napi::Object>(),
                   {request, result,
                    [neighbors, rows, k, offsets, targets, weights](const Job& job) {
-                     const cpu::SimilarityGraph graph = cpu::buildSimilarityGraph(neighbors, rows, k, job);
-                     copy(graph.offsets, offsets);
-                     copy(graph.targets, targets);
-                     copy(graph.weights, weights);
+                     {
+                       const cpu::SimilarityGraph graph = cpu::buildSimilarityGraph(neighbors, rows, k, job);
+                       copy(graph.offsets, offsets);
+                       copy(graph.targets, targets);
+                       copy(graph.weights, weights);
+                     }
+                     returnFreedMemory();
                    },
                    [edges = offsets.last(1)](Napi::Env, Napi::Object result) {
                      shorten(result, "adjncy", static_cast<std::size_t>(edges[0]));
@@ -193,18 +205,25 @@ Napi::Value trainClassifier(const Napi::CallbackInfo& info) {
                    [trained](Napi::Env, Napi::Object result) { setClassifier(result, *trained); }});
 }
 
+/// With `from` and `to` (the same array, or another of its size) the rows are reordered, too.
 Napi::Value groupIntoBins(const Napi::CallbackInfo& info) {
   const auto request = info[0].As<Napi::Object>();
   const auto labels = integers(request, "labels");
-  const std::size_t bins = count(request, "bins"), dimensions = count(request, "dimensions");
-  const std::span<float> vectors = has(request, "vectors") ? floats(request, "vectors") : std::span<float>();
-  require(info.Env(), vectors.empty() || vectors.size() == labels.size() * dimensions, "vectors", "must have one row a label");
+  const std::size_t bins = count(request, "bins");
   const auto result = Napi::Object::New(info.Env());
   const auto offsets = output<Napi::Int32Array>(result, "offsets", bins + 1);
   const auto ids = output<Napi::Int32Array>(result, "ids", labels.size());
+  Matrix from;
+  std::span<float> to;
+  if (has(request, "from")) {
+    from = matrix(request, "from", count(request, "dimensions"));
+    to = floats(request, "to");
+    require(info.Env(), from.rows == labels.size() && to.size() == from.rows * from.columns, "vectors", "must have one row a label");
+  }
   return startJob(info[1].As<Napi::Object>(), {request, result,
-                                               [labels, bins, vectors, dimensions, offsets, ids](const Job& job) {
-                                                 cpu::groupIntoBins(labels, bins, vectors, dimensions, offsets, ids, job);
+                                               [labels, bins, offsets, ids, from, to](const Job& job) {
+                                                 cpu::groupIntoBins(labels, bins, offsets, ids);
+                                                 if (from.data != nullptr) cpu::reorderRows(from, ids, to, job);
                                                },
                                                nullptr});
 }

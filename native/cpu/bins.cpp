@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "../core/error.h"
+#include "chunks.h"
 
 namespace neural_lsh::cpu {
 namespace {
@@ -30,8 +31,7 @@ void permuteRows(std::span<float> vectors, std::size_t columns, std::span<const 
 
 }  // namespace
 
-void groupIntoBins(std::span<const Id> labels, std::size_t bins, std::span<float> vectors, std::size_t columns,
-                   std::span<Id> offsets, std::span<Id> ids, const Job& job) {
+void groupIntoBins(std::span<const Id> labels, std::size_t bins, std::span<Id> offsets, std::span<Id> ids) {
   std::fill(offsets.begin(), offsets.end(), 0);
   for (std::size_t i = 0; i < labels.size(); ++i) {
     if (labels[i] < 0 || static_cast<std::size_t>(labels[i]) >= bins) {
@@ -45,8 +45,20 @@ void groupIntoBins(std::span<const Id> labels, std::size_t bins, std::span<float
   for (std::size_t i = 0; i < labels.size(); ++i) {
     ids[static_cast<std::size_t>(next[static_cast<std::size_t>(labels[i])]++)] = static_cast<Id>(i);
   }
-  job.check();  // from here on it is all or nothing
-  if (!vectors.empty()) permuteRows(vectors, columns, ids);
+}
+
+void reorderRows(const Matrix& from, std::span<const Id> order, std::span<float> to, const Job& job) {
+  job.check();
+  if (to.data() == from.data) {
+    permuteRows(to, from.columns, order);
+    return;
+  }
+  forChunks(from.rows, chunkRows(from.columns), job.threads, [&](std::size_t begin, std::size_t end) {
+    job.check();
+    for (std::size_t i = begin; i < end; ++i) {
+      std::copy_n(from.row(static_cast<std::size_t>(order[i])), from.columns, to.data() + i * from.columns);
+    }
+  });
 }
 
 }  // namespace neural_lsh::cpu

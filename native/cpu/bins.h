@@ -9,9 +9,11 @@
 namespace neural_lsh::cpu {
 
 /// offsets (bins + 1) and ids (one a label) of the points grouped by label, ascending inside a bin: bin b holds rows
-/// offsets[b] .. offsets[b + 1]. When `vectors` (labels.size() x columns) is not empty its rows are moved, in place,
-/// to that order. Throws Error ERR_NLSH_ARGUMENT when a label is not in [0, bins), before anything is moved.
-void groupIntoBins(std::span<const Id> labels, std::size_t bins, std::span<float> vectors, std::size_t columns,
-                   std::span<Id> offsets, std::span<Id> ids, const Job& job);
+/// offsets[b] .. offsets[b + 1]. Throws Error ERR_NLSH_ARGUMENT when a label is not in [0, bins).
+void groupIntoBins(std::span<const Id> labels, std::size_t bins, std::span<Id> offsets, std::span<Id> ids);
+
+/// Row i of `to` becomes row order[i] of `from`; order is a permutation. `to` has from's size and may be from's own
+/// memory, whose rows are then moved along the permutation's cycles.
+void reorderRows(const Matrix& from, std::span<const Id> order, std::span<float> to, const Job& job);
 
 }  // namespace neural_lsh::cpu

@@ -149,13 +149,14 @@ Visited probe(const SearchIndex& index, const float* query, std::span<const floa
 template <typename Body>
 void forEachRouted(const SearchIndex& index, const Matrix& queries, const char* argument, const Job& job, Body body) {
   const std::size_t tasks = (queries.rows + queriesPerTask - 1) / queriesPerTask;
-  std::vector<float> prepared(queries.rows * queries.columns);
-  prepareVectors(queries, index.metric, argument, prepared, job);
+  std::vector<float> unitRows(index.metric == Metric::cosine ? queries.rows * queries.columns : 0);
+  prepareVectors(queries, index.metric, argument, unitRows, job);
+  const Matrix prepared{unitRows.empty() ? queries.data : unitRows.data(), queries.rows, queries.columns};
   std::atomic<std::size_t> done{0};
   parallelFor(tasks, job.threads, [&](std::size_t task) {
     job.check();
     const std::size_t first = task * queriesPerTask, count = std::min(queriesPerTask, queries.rows - first);
-    const Matrix block{prepared.data() + first * queries.columns, count, queries.columns};
+    const Matrix block{prepared.row(first), count, prepared.columns};
     std::vector<float> logits(count * index.bins());
     classifierLogits(index.classifier, block.data, count, logits.data(), 1);
     body(first, block, std::span(logits));

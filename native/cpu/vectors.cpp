@@ -26,12 +26,13 @@ void prepareRow(const Matrix& source, std::size_t i, Metric metric, const std::s
     throw argumentError(argument, "row " + std::to_string(i) + " has values so large that distances overflow; scale the vectors down");
   }
   if (metric != Metric::cosine) {
-    std::copy_n(row, source.columns, out);
+    if (out != nullptr) std::copy_n(row, source.columns, out);
     return;
   }
   if (squared == 0) {
     throw argumentError(argument, "row " + std::to_string(i) + " is all zeros and has no direction; leave it out or use another metric");
   }
+  if (out == nullptr) return;
   const double scale = 1 / std::sqrt(squared);
   for (std::size_t c = 0; c < source.columns; ++c) out[c] = static_cast<float>(row[c] * scale);
 }
@@ -43,7 +44,7 @@ void prepareVectors(const Matrix& source, Metric metric, const std::string& argu
   parallelFor((source.rows + rowsPerTask - 1) / rowsPerTask, job.threads, [&](std::size_t task) {
     job.check();
     for (std::size_t i = task * rowsPerTask; i < std::min((task + 1) * rowsPerTask, source.rows); ++i) {
-      prepareRow(source, i, metric, argument, out.data() + i * source.columns);
+      prepareRow(source, i, metric, argument, out.empty() ? nullptr : out.data() + i * source.columns);
     }
   });
 }

@@ -10,7 +10,8 @@
 
 namespace neural_lsh::cpu {
 
-/// Copies rows to out (source.rows x source.columns), unit rows for cosine. Throws Error ERR_NLSH_ARGUMENT that names
+/// Checks every row and, unless `out` is empty, writes it there (source.rows x source.columns), as a unit row for
+/// cosine. Throws Error ERR_NLSH_ARGUMENT that names
 /// `argument`, the row and the column when a value is NaN or infinite, and the row when it is too long for float
 /// arithmetic (|x|^2 > 2^125) or, for cosine, has no direction.
 void prepareVectors(const Matrix& source, Metric metric, const std::string& argument, std::span<float> out, const Job& job);

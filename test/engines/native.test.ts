@@ -55,6 +55,22 @@ test('the similarity graph is the symmetrised k-NN graph', async (t) => {
   t.is(wrong, 0)
 })
 
+test('rows are reordered into another array and in place', async (t) => {
+  const [rows, dimensions, bins] = [1000, 3, 12]
+  const random = randomNumbers(8)
+  const labels = Int32Array.from({ length: rows }, () => Math.floor(random() * bins))
+  const from = randomVectors(rows, dimensions, 6)
+  const to = new Float32Array(from.length)
+  const { ids, offsets } = await engine.groupIntoBins(labels, bins, { from, to, dimensions }, job)
+  t.deepEqual(from, randomVectors(rows, dimensions, 6))
+  ids.forEach((id, row) => {
+    t.deepEqual(to.subarray(row * dimensions, (row + 1) * dimensions), from.subarray(id * dimensions, (id + 1) * dimensions))
+    t.true(row >= (offsets[labels[id] as number] as number) && row < (offsets[(labels[id] as number) + 1] as number))
+  })
+  await engine.groupIntoBins(labels, bins, { from, to: from, dimensions }, job)
+  t.deepEqual(from, to)
+})
+
 test('a damaged k-NN graph is refused', async (t) => {
   const distances = new Float32Array(4)
   const graph = (...ids: number[]) => ({ neighbors: 2, ids: Int32Array.from(ids), distances })
@@ -68,8 +84,9 @@ test('a damaged k-NN graph is refused', async (t) => {
 async function randomState(metric: Metric, rows: number, dimensions: number, bins: number): Promise<SearchState> {
   const random = randomNumbers(3)
   const labels = Int32Array.from({ length: rows }, () => Math.floor(random() * (bins - 1)))
-  const vectors = await engine.prepareVectors(randomVectors(rows, dimensions, 5), dimensions, metric, 'vectors', job)
-  const grouped = await engine.groupIntoBins(labels, bins, vectors, dimensions, job)
+  const points = await engine.prepareVectors(randomVectors(rows, dimensions, 5), dimensions, metric, 'vectors', job)
+  const vectors = new Float32Array(points.length)
+  const grouped = await engine.groupIntoBins(labels, bins, { from: points, to: vectors, dimensions }, job)
   const parameters = Float32Array.from({ length: dimensions * bins + bins }, () => random() - 0.5)
   const classifier = { widths: [dimensions, bins], parameters, inputMean: new Float32Array(dimensions), inputScale: 1 }
   return { metric, dimensions, classifier, bins: grouped, vectors }

@@ -3,8 +3,22 @@
  * judged; whatever is behind it may trust them. All errors are ArgumentErrors that name the argument as the caller
  * wrote it and say what would be right.
  */
-import { types } from 'node:util'
 import type { BuildReport } from './build.js'
+import { checkArray, checkEntries, checkLength, checkMatrix, checkVectors, largestId } from './checks/arrays.js'
+import {
+  asRecord,
+  describe,
+  Field,
+  integer,
+  isIntegerWithin,
+  isNumber,
+  listOf,
+  oneOf,
+  optional,
+  type Resolved,
+  read,
+  real
+} from './checks/fields.js'
 import type { KahipMode, KnnGraph, Metric, Probing, SimilarityGraph } from './engines/engine.js'
 import { type EngineChoice, engineChoices } from './engines/select.js'
 import { ArgumentError } from './errors.js'
@@ -171,64 +185,10 @@ export interface ExactSearchOptions extends RunOptions {
   k?: number | undefined
 }
 
-// -------------------------------------------------------------------------------------------- tables, and reading
-
-/** One option: what is right, how that is told from what is wrong, and what holds when nothing is said. */
-class Field<T> {
-  constructor(
-    private readonly expected: string,
-    private readonly accepts: (value: unknown) => boolean,
-    private readonly fallback?: T
-  ) {}
-
-  read(value: unknown, name: string): T {
-    if (value === undefined && this.fallback !== undefined) return this.fallback
-    if (value === undefined) throw new ArgumentError(name, `is required: ${this.expected}`)
-    if (!this.accepts(value)) throw new ArgumentError(name, `must be ${this.expected}, but is ${describe(value)}`)
-    return (Array.isArray(value) ? Object.freeze([...value]) : value) as T
-  }
-}
-
-class OptionalField<T> extends Field<T | undefined> {
-  override read(value: unknown, name: string): T | undefined {
-    return value === undefined ? undefined : super.read(value, name)
-  }
-}
-
-interface Table {
-  readonly [name: string]: Field<unknown> | Table
-}
-
-type Resolved<T extends Table> = {
-  -readonly [K in keyof T]: T[K] extends Field<infer V> ? V : T[K] extends Table ? Resolved<T[K]> : never
-}
-
-const isNumber = (value: unknown): value is number => typeof value === 'number'
-
-const isIntegerWithin = (low: number, high: number) => (value: unknown) =>
-  Number.isInteger(value) && (value as number) >= low && (value as number) <= high
+// ---------------------------------------------------------------------------------------------------- the tables
 
 const isMass = (value: unknown) => isNumber(value) && value > 0 && value <= 1
 
-const integer = (low: number, high: number, fallback?: number, why = '') =>
-  new Field<number>(`an integer from ${low} to ${high}${why && ` (${why})`}`, isIntegerWithin(low, high), fallback)
-
-const real = (low: number, high: number, fallback: number) =>
-  new Field<number>(
-    `a number from ${low} to ${high}`,
-    (value) => isNumber(value) && value >= low && value <= high,
-    fallback
-  )
-
-const oneOf = <T extends string>(names: readonly T[], fallback: T) =>
-  new Field<T>(names.map((name) => `'${name}'`).join(' or '), (value) => names.includes(value as T), fallback)
-
-const optional = <T>(expected: string, accepts: (value: unknown) => boolean) => new OptionalField<T>(expected, accepts)
-
-const listOf = (expected: string, accepts: (value: unknown) => boolean) =>
-  optional<readonly number[]>(expected, (value) => Array.isArray(value) && value.length > 0 && value.every(accepts))
-
-const largestId = 2 ** 31 - 1
 const metrics = ['euclidean', 'cosine', 'inner-product'] as const
 const modes = ['fast', 'eco', 'strong', 'fastsocial', 'ecosocial', 'strongsocial'] as const
 
@@ -271,151 +231,6 @@ const classifier = (neighborsPerRow: number) => ({
 })
 
 const results = (rows: number) => integer(1, rows, Math.min(10, rows), 'the number of vectors')
-
-/** Reads `values` by `table`: every option is there afterwards, and nothing else. */
-function read<T extends Table>(table: T, values: unknown, prefix = ''): Resolved<T> {
-  const given = asRecord(values, prefix.slice(0, -1) || 'options')
-  for (const key of Object.keys(given)) {
-    if (!Object.hasOwn(table, key)) throw unknownOption(prefix, key, Object.keys(table))
-  }
-  const entries = Object.entries(table).map(([key, entry]) => [
-    key,
-    entry instanceof Field ? entry.read(given[key], prefix + key) : read(entry, given[key], `${prefix}${key}.`)
-  ])
-  return Object.fromEntries(entries) as Resolved<T>
-}
-
-function asRecord(values: unknown, name: string): Record<string, unknown> {
-  if (values === undefined) return {}
-  if (typeof values !== 'object' || values === null || Array.isArray(values) || ArrayBuffer.isView(values)) {
-    throw new ArgumentError(name, `must be an object, but is ${describe(values)}`)
-  }
-  return values as Record<string, unknown>
-}
-
-function unknownOption(prefix: string, key: string, known: string[]): ArgumentError {
-  const meant = closest(key, known)
-  const help = meant === undefined ? `there are ${known.join(', ')}` : `did you mean ${prefix}${meant}?`
-  return new ArgumentError(prefix + key, `is not an option; ${help}`)
-}
-
-/** The name that `word` is most likely a misspelling of, if any: at most a third of its letters differ. */
-export function closest(word: string, names: readonly string[]): string | undefined {
-  const distances = names.map((name) => ({ name, distance: editDistance(word.toLowerCase(), name.toLowerCase()) }))
-  const best = distances.sort((a, b) => a.distance - b.distance)[0]
-  return best && best.distance <= Math.ceil(word.length / 3) ? best.name : undefined
-}
-
-/** Levenshtein's distance, one row of the table at a time. */
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j)
-  for (const [i, letter] of [...a].entries()) {
-    const next = [i + 1]
-    for (let j = 0; j < b.length; ++j) {
-      const [diagonal, above, left] = [row[j], row[j + 1], next[j]] as [number, number, number]
-      next.push(Math.min(above + 1, left + 1, diagonal + (letter === b[j] ? 0 : 1)))
-    }
-    row = next
-  }
-  return row[b.length] as number
-}
-
-/** A value in a few words, for messages. */
-function describe(value: unknown): string {
-  if (typeof value === 'string') return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value)
-  if (Array.isArray(value))
-    return value.length > 8 ? `an array of ${value.length}` : `[${value.map(describe).join(', ')}]`
-  if (typeof value === 'function') return 'a function'
-  if (typeof value === 'object' && value !== null) {
-    const name: unknown = value.constructor?.name
-    return name === undefined || name === 'Object' ? 'an object' : `of type ${String(name)}`
-  }
-  return typeof value === 'bigint' ? `${value}n` : String(value)
-}
-
-// ------------------------------------------------------------------------------------------------ arrays of numbers
-
-type ArrayKind = 'Float32Array' | 'Int32Array'
-
-const isOfKind = { Float32Array: types.isFloat32Array, Int32Array: types.isInt32Array }
-
-/** Judges an array that native code will read in place while JavaScript goes on: it must not move or shrink. */
-function checkArray(value: unknown, name: string, kind: ArrayKind): void {
-  if (!isOfKind[kind](value)) {
-    throw new ArgumentError(name, `must be a ${kind}, but is ${describeArray(value)}: ${conversion(value, kind)}`)
-  }
-  const { buffer } = value
-  if (types.isSharedArrayBuffer(buffer)) {
-    throw new ArgumentError(
-      name,
-      `must not lie in a SharedArrayBuffer, where others can change it meanwhile: pass a copy, new ${kind}(${name})`
-    )
-  }
-  if (isDetached(buffer)) {
-    throw new ArgumentError(
-      name,
-      'its buffer is detached (it was transferred): pass an array that still holds its numbers'
-    )
-  }
-  if ((buffer as ArrayBuffer & { resizable?: boolean }).resizable === true) {
-    throw new ArgumentError(name, `must not lie in a resizable ArrayBuffer: pass a copy, new ${kind}(${name})`)
-  }
-}
-
-/** `ArrayBuffer.prototype.detached` came with node 22; no view can be put on a detached buffer in any version. */
-function isDetached(buffer: ArrayBufferLike): boolean {
-  try {
-    new Uint8Array(buffer)
-    return false
-  } catch {
-    return true
-  }
-}
-
-function describeArray(value: unknown): string {
-  if (Buffer.isBuffer(value)) return 'a Buffer'
-  if (!Array.isArray(value)) return describe(value)
-  return Array.isArray(value[0]) || ArrayBuffer.isView(value[0])
-    ? 'an array of arrays'
-    : `an array of ${value.length} values`
-}
-
-function conversion(value: unknown, kind: ArrayKind): string {
-  if (Buffer.isBuffer(value)) return `new ${kind}(b.buffer, b.byteOffset, b.byteLength / 4) is a view of the Buffer b`
-  if (Array.isArray(value) && typeof value[0] === 'object')
-    return `${kind}.from(rows.flatMap((row) => [...row])), row after row`
-  return `${kind}.from(values) makes one`
-}
-
-/** Judges a matrix, row after row in a Float32Array; returns its number of rows. */
-function checkMatrix(value: unknown, columns: number, name: string): number {
-  checkArray(value, name, 'Float32Array')
-  const { length } = value as Float32Array
-  if (length === 0 || length % columns !== 0) {
-    throw new ArgumentError(name, `its length must be a positive multiple of dimensions = ${columns}, but is ${length}`)
-  }
-  const rows = length / columns
-  if (rows > largestId) throw new ArgumentError(name, `must have at most ${largestId} rows, but has ${rows}`)
-  return rows
-}
-
-function checkVectors(value: unknown, columns: number): number {
-  const rows = checkMatrix(value, columns, 'vectors')
-  if (rows < 2) throw new ArgumentError('vectors', 'must have at least 2 rows, but has 1')
-  return rows
-}
-
-function checkLength(array: { length: number }, expected: number, name: string, formula: string): void {
-  if (array.length !== expected) {
-    throw new ArgumentError(name, `its length must be ${formula} = ${expected}, but is ${array.length}`)
-  }
-}
-
-/** Results are addressed with 31 bits. */
-function checkEntries(entries: number, name: string, formula: string): void {
-  if (entries > largestId)
-    throw new ArgumentError(name, `${formula} must be below 2^31, but is ${entries}: use less of either`)
-}
 
 /** A graph stores each of n x neighbors edges in both directions and KaHIP counts them with 31 bits. */
 function checkGraphSize(rows: number, neighborsPerRow: number, name: string): void {

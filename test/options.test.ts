@@ -1,7 +1,7 @@
 import test from 'ava'
+import { closest } from '../lib/checks/fields.js'
 import { ArgumentError, type BuildOptions, type SearchOptions } from '../lib/index.js'
 import {
-  closest,
   readBuildReport,
   resolveBuild,
   resolveExactSearch,

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util'
+import { closest } from '../checks/fields.js'
 import { vectorFormats } from '../formats/read.js'
-import { closest } from '../options.js'
 
 /** The command line is wrong: exit code 2. */
 export class UsageError extends Error {}

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
+import { closest } from '../checks/fields.js'
 import { ArgumentError, NeuralLSHError } from '../errors.js'
-import { closest } from '../options.js'
 import { buildCommand } from './build.js'
 import type { Command, Context } from './command.js'
 import { demoCommand } from './demo.js'

@@ -158,13 +158,36 @@ export interface Engine {
   /** Checks the vectors and returns what the other functions want: unit rows for cosine, the array itself otherwise.
    * Rejects with ArgumentError naming `argument` and the row when a value is NaN or infinite, too large for float
    * arithmetic or, for cosine, a row is all zeros. */
-  prepareVectors(vectors: Float32Array, dimensions: number, metric: Metric, argument: string, job: JobOptions): Promise<Float32Array>
+  prepareVectors(
+    vectors: Float32Array,
+    dimensions: number,
+    metric: Metric,
+    argument: string,
+    job: JobOptions
+  ): Promise<Float32Array>
   /** The exact k-NN graph (prepared vectors). */
-  knnGraph(vectors: Float32Array, dimensions: number, metric: Metric, neighbors: number, job: JobOptions): Promise<KnnGraph>
+  knnGraph(
+    vectors: Float32Array,
+    dimensions: number,
+    metric: Metric,
+    neighbors: number,
+    job: JobOptions
+  ): Promise<KnnGraph>
   /** The exact k nearest rows of `vectors` for each query (both prepared): ground truth. */
-  exactSearch(vectors: Float32Array, queries: Float32Array, dimensions: number, metric: Metric, k: number, job: JobOptions): Promise<{ ids: Int32Array<ArrayBuffer>; distances: Float32Array<ArrayBuffer> }>
+  exactSearch(
+    vectors: Float32Array,
+    queries: Float32Array,
+    dimensions: number,
+    metric: Metric,
+    k: number,
+    job: JobOptions
+  ): Promise<{ ids: Int32Array<ArrayBuffer>; distances: Float32Array<ArrayBuffer> }>
   similarityGraph(knn: KnnGraph, job: JobOptions): Promise<SimilarityGraph>
-  partition(graph: SimilarityGraph, options: { bins: number; mode: KahipMode; imbalance: number; seed: number }, job: JobOptions): Promise<Partition>
+  partition(
+    graph: SimilarityGraph,
+    options: { bins: number; mode: KahipMode; imbalance: number; seed: number },
+    job: JobOptions
+  ): Promise<Partition>
   trainClassifier(request: TrainingRequest, job: JobOptions): Promise<TrainedClassifier>
   /** Groups rows by label; with `rows`, those of `from` (n x dimensions) are written to `to` in the bins' order. */
   groupIntoBins(labels: Int32Array, bins: number, rows: Reordering | undefined, job: JobOptions): Promise<Bins>

@@ -9,7 +9,8 @@
 namespace neural_lsh::addon {
 namespace {
 
-Napi::Error makeError(Napi::Env env, const std::string& code, const std::string& argument, const std::string& message) {
+Napi::Error makeError(Napi::Env env, const std::string& code, const std::string& argument,
+                      const std::string& message) {
   Napi::Error error = Napi::Error::New(env, message);
   error.Set("code", Napi::String::New(env, code));
   if (!argument.empty()) error.Set("argument", Napi::String::New(env, argument));
@@ -17,7 +18,8 @@ Napi::Error makeError(Napi::Env env, const std::string& code, const std::string&
 }
 
 template <typename T>
-std::span<T> typedArray(const Napi::Object& object, const char* name, napi_typedarray_type type, const char* typeName) {
+std::span<T> typedArray(const Napi::Object& object, const char* name, napi_typedarray_type type,
+                        const char* typeName) {
   const Napi::Env env = object.Env();
   const Napi::Value value = object.Get(name);
   require(env, value.IsTypedArray() && value.As<Napi::TypedArray>().TypedArrayType() == type, name,
@@ -56,7 +58,8 @@ double number(const Napi::Object& object, const char* name) {
 
 std::size_t count(const Napi::Object& object, const char* name) {
   const double value = number(object, name);
-  require(object.Env(), value >= 0 && value <= 0x1.0p53 && value == std::floor(value), name, "must be an integer of at least 0");
+  require(object.Env(), value >= 0 && value <= 0x1.0p53 && value == std::floor(value), name,
+          "must be an integer of at least 0");
   return static_cast<std::size_t>(value);
 }
 
@@ -73,13 +76,16 @@ std::vector<std::size_t> counts(const Napi::Object& object, const char* name) {
   std::vector<std::size_t> result;
   for (std::uint32_t i = 0; i < array.Length(); ++i) {
     const double element = array.Get(i).ToNumber().DoubleValue();
-    require(object.Env(), element >= 0 && element <= 0x1.0p32 && element == std::floor(element), name, "must be an array of integers");
+    require(object.Env(), element >= 0 && element <= 0x1.0p32 && element == std::floor(element), name,
+            "must be an array of integers");
     result.push_back(static_cast<std::size_t>(element));
   }
   return result;
 }
 
-bool has(const Napi::Object& object, const char* name) { return !object.Get(name).IsUndefined(); }
+bool has(const Napi::Object& object, const char* name) {
+  return !object.Get(name).IsUndefined();
+}
 
 Matrix matrix(const Napi::Object& object, const char* name, std::size_t columns) {
   const std::span<float> values = floats(object, name);
@@ -91,7 +97,8 @@ Metric metric(const Napi::Object& object) {
   const std::string name = text(object, "metric");
   if (name == "euclidean") return Metric::euclidean;
   if (name == "cosine") return Metric::cosine;
-  require(object.Env(), name == "inner-product", "metric", "must be 'euclidean', 'cosine' or 'inner-product'");
+  require(object.Env(), name == "inner-product", "metric",
+          "must be 'euclidean', 'cosine' or 'inner-product'");
   return Metric::innerProduct;
 }
 

@@ -1,5 +1,5 @@
-// Reading what TypeScript hands over. The door there has judged it already; these checks only make sure that no
-// mistake on the way can read or write outside an array.
+// Reading what TypeScript hands over. The door there has judged it already; these checks only make sure that
+// no mistake on the way can read or write outside an array.
 #pragma once
 
 #include <napi.h>

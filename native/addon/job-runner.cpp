@@ -31,8 +31,9 @@ class RunningJob {
   std::shared_ptr<std::atomic<bool>> cancelFlag() const { return cancel_; }
 
   void start(Napi::Env env) {
-    const napi_status status = napi_create_threadsafe_function(env, nullptr, nullptr, Napi::String::New(env, "neural_lsh job"), 0, 1,
-                                                               this, finalize, this, onJavaScriptThread, &function_);
+    const napi_status status =
+        napi_create_threadsafe_function(env, nullptr, nullptr, Napi::String::New(env, "neural_lsh job"), 0, 1,
+                                        this, finalize, this, onJavaScriptThread, &function_);
     if (status != napi_ok) throw Napi::Error::New(env, "no thread-safe function could be made");
     thread_ = std::thread([this] { run(); });
   }
@@ -51,7 +52,8 @@ class RunningJob {
 
   /// Wakes the JavaScript thread. After it once answered "closing" the function must not be used any more.
   bool call() {
-    if (!closing_ && napi_call_threadsafe_function(function_, nullptr, napi_tsfn_nonblocking) == napi_closing) closing_ = true;
+    if (!closing_ && napi_call_threadsafe_function(function_, nullptr, napi_tsfn_nonblocking) == napi_closing)
+      closing_ = true;
     return !closing_;
   }
 
@@ -73,9 +75,11 @@ class RunningJob {
 
   void showProgress(Napi::Env env) {
     try {
-      progressCallback_.Call({Napi::Number::New(env, static_cast<double>(done_)), Napi::Number::New(env, static_cast<double>(total_))});
+      progressCallback_.Call({Napi::Number::New(env, static_cast<double>(done_)),
+                              Napi::Number::New(env, static_cast<double>(total_))});
     } catch (const Napi::Error&) {
-      // TypeScript hands over a callback that catches; whatever else ends here must not take the process down.
+      // TypeScript hands over a callback that catches; whatever else ends here must not take the process
+      // down.
     }
   }
 
@@ -127,7 +131,8 @@ Napi::Value startJob(const Napi::Object& options, JobDescription description) {
   auto job = std::make_unique<RunningJob>(env, options, std::move(description));
   Napi::Object handle = Napi::Object::New(env);
   handle.Set("promise", job->promise());
-  handle.Set("cancel", Napi::Function::New(env, [flag = job->cancelFlag()](const Napi::CallbackInfo&) { *flag = true; }));
+  handle.Set("cancel", Napi::Function::New(
+                           env, [flag = job->cancelFlag()](const Napi::CallbackInfo&) { *flag = true; }));
   job->start(env);
   static_cast<void>(job.release());  // now owned by its thread-safe function's finalizer
   return handle;

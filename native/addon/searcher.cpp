@@ -9,19 +9,27 @@
 namespace neural_lsh::addon {
 namespace {
 
-/// { metric, dimensions, vectors, offsets, ids, widths, parameters, inputMean, inputScale } -> the core's index.
-/// The arrays stay JavaScript's; the classifier's numbers, few and hot, are copied.
+/// { metric, dimensions, vectors, offsets, ids, widths, parameters, inputMean, inputScale } -> the core's
+/// index. The arrays stay JavaScript's; the classifier's numbers, few and hot, are copied.
 cpu::SearchIndex readState(const Napi::Object& state) {
   const Napi::Env env = state.Env();
   const std::size_t dimensions = count(state, "dimensions");
-  cpu::SearchIndex index{metric(state), matrix(state, "vectors", dimensions), integers(state, "offsets"), integers(state, "ids"), {}};
+  cpu::SearchIndex index{metric(state),
+                         matrix(state, "vectors", dimensions),
+                         integers(state, "offsets"),
+                         integers(state, "ids"),
+                         {}};
   index.classifier.shape.widths = counts(state, "widths");
   const auto& widths = index.classifier.shape.widths;
-  require(env, widths.size() >= 2 && widths.front() == dimensions, "classifier.widths", "must start with the dimensions");
-  require(env, index.offsets.size() == widths.back() + 1, "bins.offsets", "must have one entry more than there are bins");
-  require(env, index.ids.size() == index.vectors.rows && !index.ids.empty(), "bins.ids", "must have one entry a vector");
+  require(env, widths.size() >= 2 && widths.front() == dimensions, "classifier.widths",
+          "must start with the dimensions");
+  require(env, index.offsets.size() == widths.back() + 1, "bins.offsets",
+          "must have one entry more than there are bins");
+  require(env, index.ids.size() == index.vectors.rows && !index.ids.empty(), "bins.ids",
+          "must have one entry a vector");
   const auto parameters = floats(state, "parameters");
-  require(env, parameters.size() == index.classifier.shape.parameters(), "classifier.parameters", "must fit the widths");
+  require(env, parameters.size() == index.classifier.shape.parameters(), "classifier.parameters",
+          "must fit the widths");
   index.classifier.parameters.assign(parameters.begin(), parameters.end());
   const auto mean = floats(state, "inputMean");
   require(env, mean.size() == dimensions, "classifier.inputMean", "must have one entry a dimension");
@@ -45,7 +53,8 @@ struct Request {
 Request readRequest(const Napi::Object& request, const cpu::SearchIndex& index) {
   const Napi::Env env = request.Env();
   Request result{matrix(request, "queries", index.vectors.columns), count(request, "k"), {}};
-  require(env, result.k >= 1 && result.k <= index.vectors.rows, "k", "must be between 1 and the number of vectors");
+  require(env, result.k >= 1 && result.k <= index.vectors.rows, "k",
+          "must be between 1 and the number of vectors");
   if (has(request, "mass")) {
     result.probing.mass = number(request, "mass");
   } else {
@@ -62,13 +71,16 @@ struct Answer {
 
   Answer(Napi::Env env, std::size_t queries, std::size_t k) : object(Napi::Object::New(env)) {
     auto ids = Napi::Int32Array::New(env, queries * k), candidates = Napi::Int32Array::New(env, queries),
-               probes = Napi::Int32Array::New(env, queries);
+         probes = Napi::Int32Array::New(env, queries);
     auto distances = Napi::Float32Array::New(env, queries * k);
     object.Set("ids", ids);
     object.Set("distances", distances);
     object.Set("candidates", candidates);
     object.Set("probes", probes);
-    output = {{ids.Data(), queries * k}, {distances.Data(), queries * k}, {candidates.Data(), queries}, {probes.Data(), queries}};
+    output = {{ids.Data(), queries * k},
+              {distances.Data(), queries * k},
+              {candidates.Data(), queries},
+              {probes.Data(), queries}};
   }
 };
 
@@ -97,7 +109,8 @@ class SearchWorker : public Napi::AsyncWorker {
  protected:
   void Execute() override {
     try {
-      cpu::search(open_->index, request_.queries, request_.k, request_.probing, "query", output_, oneThread());
+      cpu::search(open_->index, request_.queries, request_.k, request_.probing, "query", output_,
+                  oneThread());
     } catch (...) {
       error_ = std::current_exception();
     }
@@ -124,10 +137,11 @@ class SearchWorker : public Napi::AsyncWorker {
 class Searcher : public Napi::ObjectWrap<Searcher> {
  public:
   static Napi::Function define(Napi::Env env) {
-    return DefineClass(env, "Searcher",
-                       {InstanceMethod<&Searcher::searchSync>("searchSync"), InstanceMethod<&Searcher::search>("search"),
-                        InstanceMethod<&Searcher::searchBatch>("searchBatch"), InstanceMethod<&Searcher::route>("route"),
-                        InstanceMethod<&Searcher::close>("close")});
+    return DefineClass(
+        env, "Searcher",
+        {InstanceMethod<&Searcher::searchSync>("searchSync"), InstanceMethod<&Searcher::search>("search"),
+         InstanceMethod<&Searcher::searchBatch>("searchBatch"), InstanceMethod<&Searcher::route>("route"),
+         InstanceMethod<&Searcher::close>("close")});
   }
 
   /// new Searcher(state): the state must have passed checkSearchState.
@@ -151,7 +165,8 @@ class Searcher : public Napi::ObjectWrap<Searcher> {
     const Request request = readRequest(info[0].As<Napi::Object>(), open->index);
     const Answer answer(info.Env(), request.queries.rows, request.k);
     try {
-      cpu::search(open->index, request.queries, request.k, request.probing, "query", answer.output, oneThread());
+      cpu::search(open->index, request.queries, request.k, request.probing, "query", answer.output,
+                  oneThread());
     } catch (...) {
       throw toError(info.Env(), std::current_exception());
     }
@@ -176,8 +191,8 @@ class Searcher : public Napi::ObjectWrap<Searcher> {
     const Answer answer(info.Env(), request.queries.rows, request.k);
     return startJob(info[1].As<Napi::Object>(), {object, answer.object,
                                                  [open, request, output = answer.output](const Job& job) {
-                                                   cpu::search(open->index, request.queries, request.k, request.probing,
-                                                               "queries", output, job);
+                                                   cpu::search(open->index, request.queries, request.k,
+                                                               request.probing, "queries", output, job);
                                                  },
                                                  nullptr});
   }
@@ -187,7 +202,8 @@ class Searcher : public Napi::ObjectWrap<Searcher> {
     const auto object = info[0].As<Napi::Object>();
     const Matrix queries = matrix(object, "queries", open->index.vectors.columns);
     const std::size_t probes = count(object, "probes"), size = queries.rows * probes;
-    require(info.Env(), probes >= 1 && probes <= open->index.bins(), "probes", "must be between 1 and the number of bins");
+    require(info.Env(), probes >= 1 && probes <= open->index.bins(), "probes",
+            "must be between 1 and the number of bins");
     Napi::Object result = Napi::Object::New(info.Env());
     auto bins = Napi::Int32Array::New(info.Env(), size);
     auto probabilities = Napi::Float32Array::New(info.Env(), size);
@@ -195,12 +211,12 @@ class Searcher : public Napi::ObjectWrap<Searcher> {
     result.Set("probabilities", probabilities);
     const std::span<Id> binsOut(bins.Data(), size);
     const std::span<float> probabilitiesOut(probabilities.Data(), size);
-    return startJob(info[1].As<Napi::Object>(), {object, result,
-                                                 [open, queries, probes, binsOut, probabilitiesOut](const Job& job) {
-                                                   cpu::route(open->index, queries, probes, "queries", binsOut,
-                                                              probabilitiesOut, job);
-                                                 },
-                                                 nullptr});
+    return startJob(info[1].As<Napi::Object>(),
+                    {object, result,
+                     [open, queries, probes, binsOut, probabilitiesOut](const Job& job) {
+                       cpu::route(open->index, queries, probes, "queries", binsOut, probabilitiesOut, job);
+                     },
+                     nullptr});
   }
 
   void close(const Napi::CallbackInfo&) { open_.reset(); }
@@ -210,10 +226,10 @@ class Searcher : public Napi::ObjectWrap<Searcher> {
 
 Napi::Value checkSearchState(const Napi::CallbackInfo& info) {
   const auto state = info[0].As<Napi::Object>();
-  return startJob(info[1].As<Napi::Object>(),
-                  {state, Napi::Object::New(info.Env()),
-                   [index = std::make_shared<cpu::SearchIndex>(readState(state))](const Job& job) { cpu::checkSearchIndex(*index, job); },
-                   nullptr});
+  return startJob(info[1].As<Napi::Object>(), {state, Napi::Object::New(info.Env()),
+                                               [index = std::make_shared<cpu::SearchIndex>(readState(state))](
+                                                   const Job& job) { cpu::checkSearchIndex(*index, job); },
+                                               nullptr});
 }
 
 }  // namespace

@@ -7,10 +7,10 @@
 
 #include "../core/memory.h"
 #include "../cpu/bins.h"
-#include "../cpu/trainer.h"
 #include "../cpu/knn-graph.h"
 #include "../cpu/network.h"
 #include "../cpu/similarity-graph.h"
+#include "../cpu/trainer.h"
 #include "../cpu/vectors.h"
 #include "../partition/kahip.h"
 #include "arguments.h"
@@ -27,8 +27,8 @@ auto output(Napi::Object result, const char* name, std::size_t size) {
   return std::span(array.Data(), array.ElementLength());
 }
 
-/// Copies, on the job's thread, what the core made into an array that JavaScript owns. External buffers, which need
-/// no copy, are no choice: an environment that ends frees them while jobs still read them.
+/// Copies, on the job's thread, what the core made into an array that JavaScript owns. External buffers,
+/// which need no copy, are no choice: an environment that ends frees them while jobs still read them.
 void copy(const std::vector<std::int32_t>& values, std::span<std::int32_t> array) {
   std::copy(values.begin(), values.end(), array.begin());
 }
@@ -63,38 +63,43 @@ Napi::Value knnGraph(const Napi::CallbackInfo& info) {
   const auto request = info[0].As<Napi::Object>();
   const Matrix vectors = matrix(request, "vectors", count(request, "dimensions"));
   const std::size_t k = count(request, "neighbors");
-  require(info.Env(), k >= 1 && k < vectors.rows, "neighbors", "must be between 1 and the number of vectors - 1");
+  require(info.Env(), k >= 1 && k < vectors.rows, "neighbors",
+          "must be between 1 and the number of vectors - 1");
   const auto result = Napi::Object::New(info.Env());
   const auto ids = output<Napi::Int32Array>(result, "ids", vectors.rows * k);
   const auto distances = output<Napi::Float32Array>(result, "distances", vectors.rows * k);
-  return startJob(info[1].As<Napi::Object>(), {request, result,
-                                               [vectors, k, ids, distances, kind = metric(request)](const Job& job) {
-                                                 cpu::exactKnnGraph(vectors, kind, k, ids, distances, job);
-                                                 returnFreedMemory();
-                                               },
-                                               nullptr});
+  return startJob(info[1].As<Napi::Object>(),
+                  {request, result,
+                   [vectors, k, ids, distances, kind = metric(request)](const Job& job) {
+                     cpu::exactKnnGraph(vectors, kind, k, ids, distances, job);
+                     returnFreedMemory();
+                   },
+                   nullptr});
 }
 
 Napi::Value exactSearch(const Napi::CallbackInfo& info) {
   const auto request = info[0].As<Napi::Object>();
   const std::size_t dimensions = count(request, "dimensions"), k = count(request, "k");
-  const Matrix vectors = matrix(request, "vectors", dimensions), queries = matrix(request, "queries", dimensions);
+  const Matrix vectors = matrix(request, "vectors", dimensions),
+               queries = matrix(request, "queries", dimensions);
   require(info.Env(), k >= 1 && k <= vectors.rows, "k", "must be between 1 and the number of vectors");
   const auto result = Napi::Object::New(info.Env());
   const auto ids = output<Napi::Int32Array>(result, "ids", queries.rows * k);
   const auto distances = output<Napi::Float32Array>(result, "distances", queries.rows * k);
-  return startJob(info[1].As<Napi::Object>(), {request, result,
-                                               [vectors, queries, k, ids, distances, kind = metric(request)](const Job& job) {
-                                                 cpu::exactSearch(vectors, queries, kind, k, ids, distances, job);
-                                               },
-                                               nullptr});
+  return startJob(info[1].As<Napi::Object>(),
+                  {request, result,
+                   [vectors, queries, k, ids, distances, kind = metric(request)](const Job& job) {
+                     cpu::exactSearch(vectors, queries, kind, k, ids, distances, job);
+                   },
+                   nullptr});
 }
 
 Napi::Value similarityGraph(const Napi::CallbackInfo& info) {
   const auto request = info[0].As<Napi::Object>();
   const auto neighbors = integers(request, "ids");
   const std::size_t k = count(request, "neighbors");
-  require(info.Env(), k >= 1 && !neighbors.empty() && neighbors.size() % k == 0, "knnGraph", "must hold whole rows of neighbors");
+  require(info.Env(), k >= 1 && !neighbors.empty() && neighbors.size() % k == 0, "knnGraph",
+          "must hold whole rows of neighbors");
   const std::size_t rows = neighbors.size() / k;
   const auto result = Napi::Object::New(info.Env());
   const auto offsets = output<Napi::Int32Array>(result, "xadj", rows + 1);
@@ -118,14 +123,16 @@ Napi::Value similarityGraph(const Napi::CallbackInfo& info) {
 }
 
 KahipMode kahipMode(const Napi::Object& request) {
-  static constexpr std::array<std::pair<const char*, KahipMode>, 6> modes = {{{"fast", KahipMode::fast},
-                                                                              {"eco", KahipMode::eco},
-                                                                              {"strong", KahipMode::strong},
-                                                                              {"fastsocial", KahipMode::fastSocial},
-                                                                              {"ecosocial", KahipMode::ecoSocial},
-                                                                              {"strongsocial", KahipMode::strongSocial}}};
+  static constexpr std::array<std::pair<const char*, KahipMode>, 6> modes = {
+      {{"fast", KahipMode::fast},
+       {"eco", KahipMode::eco},
+       {"strong", KahipMode::strong},
+       {"fastsocial", KahipMode::fastSocial},
+       {"ecosocial", KahipMode::ecoSocial},
+       {"strongsocial", KahipMode::strongSocial}}};
   const std::string name = text(request, "mode");
-  const auto found = std::find_if(modes.begin(), modes.end(), [&](const auto& mode) { return name == mode.first; });
+  const auto found =
+      std::find_if(modes.begin(), modes.end(), [&](const auto& mode) { return name == mode.first; });
   require(request.Env(), found != modes.end(), "mode", "must be one of KaHIP's six modes");
   return found->second;
 }
@@ -133,7 +140,8 @@ KahipMode kahipMode(const Napi::Object& request) {
 Napi::Value partition(const Napi::CallbackInfo& info) {
   const auto request = info[0].As<Napi::Object>();
   const Graph graph{integers(request, "xadj"), integers(request, "adjncy"), integers(request, "adjcwgt")};
-  const PartitionOptions options{static_cast<std::int32_t>(number(request, "bins")), number(request, "imbalance"), kahipMode(request),
+  const PartitionOptions options{static_cast<std::int32_t>(number(request, "bins")),
+                                 number(request, "imbalance"), kahipMode(request),
                                  static_cast<std::int32_t>(number(request, "seed"))};
   const auto result = Napi::Object::New(info.Env());
   const auto labels = output<Napi::Int32Array>(result, "labels", graph.nodes());
@@ -147,7 +155,8 @@ Napi::Value partition(const Napi::CallbackInfo& info) {
                    [partition](Napi::Env env, Napi::Object result) {
                      result.Set("edgeCut", Napi::Number::New(env, static_cast<double>(partition->edgeCut)));
                      result.Set("balance", Napi::Number::New(env, partition->balance));
-                     result.Set("peakBytes", Napi::Number::New(env, static_cast<double>(partition->peakBytes)));
+                     result.Set("peakBytes",
+                                Napi::Number::New(env, static_cast<double>(partition->peakBytes)));
                    }});
 }
 
@@ -164,7 +173,8 @@ Napi::Object epochObject(Napi::Env env, std::size_t epoch, const cpu::EpochRepor
 
 void setClassifier(Napi::Object result, const cpu::TrainingResult& trained) {
   const Napi::Env env = result.Env();
-  const auto parameters = output<Napi::Float32Array>(result, "parameters", trained.classifier.parameters.size());
+  const auto parameters =
+      output<Napi::Float32Array>(result, "parameters", trained.classifier.parameters.size());
   std::copy(trained.classifier.parameters.begin(), trained.classifier.parameters.end(), parameters.begin());
   const auto mean = output<Napi::Float32Array>(result, "inputMean", trained.classifier.input.mean.size());
   std::copy(trained.classifier.input.mean.begin(), trained.classifier.input.mean.end(), mean.begin());
@@ -174,7 +184,8 @@ void setClassifier(Napi::Object result, const cpu::TrainingResult& trained) {
   for (std::uint32_t i = 0; i < widths.size(); ++i) widthsArray.Set(i, static_cast<double>(widths[i]));
   result.Set("widths", widthsArray);
   Napi::Array history = Napi::Array::New(env, trained.history.size());
-  for (std::uint32_t i = 0; i < trained.history.size(); ++i) history.Set(i, epochObject(env, i + 1, trained.history[i]));
+  for (std::uint32_t i = 0; i < trained.history.size(); ++i)
+    history.Set(i, epochObject(env, i + 1, trained.history[i]));
   result.Set("history", history);
 }
 
@@ -187,9 +198,10 @@ Napi::Value trainClassifier(const Napi::CallbackInfo& info) {
                        count(request, "neighborsPerRow"),
                        count(request, "softLabels")};
   require(info.Env(), set.labels.size() == set.vectors.rows, "labels", "must have one entry a vector");
-  require(info.Env(), set.softLabels <= set.neighborsPerRow, "softLabels", "must not exceed the neighbors of a row");
-  require(info.Env(), set.softLabels == 0 || set.neighbors.size() == set.vectors.rows * set.neighborsPerRow, "neighbors",
-          "must have one row a vector");
+  require(info.Env(), set.softLabels <= set.neighborsPerRow, "softLabels",
+          "must not exceed the neighbors of a row");
+  require(info.Env(), set.softLabels == 0 || set.neighbors.size() == set.vectors.rows * set.neighborsPerRow,
+          "neighbors", "must have one row a vector");
   cpu::TrainingOptions options;
   options.hidden = counts(request, "hidden");
   options.epochs = count(request, "epochs");
@@ -199,10 +211,11 @@ Napi::Value trainClassifier(const Napi::CallbackInfo& info) {
   options.seed = count(request, "seed");
   if (has(request, "initialParameters")) options.initialParameters = floats(request, "initialParameters");
   const auto trained = std::make_shared<cpu::TrainingResult>();
-  return startJob(info[1].As<Napi::Object>(),
-                  {request, Napi::Object::New(info.Env()),
-                   [trained, set, options](const Job& job) { *trained = cpu::trainClassifier(set, options, job); },
-                   [trained](Napi::Env, Napi::Object result) { setClassifier(result, *trained); }});
+  return startJob(
+      info[1].As<Napi::Object>(),
+      {request, Napi::Object::New(info.Env()),
+       [trained, set, options](const Job& job) { *trained = cpu::trainClassifier(set, options, job); },
+       [trained](Napi::Env, Napi::Object result) { setClassifier(result, *trained); }});
 }
 
 /// With `from` and `to` (the same array, or another of its size) the rows are reordered, too.
@@ -218,31 +231,35 @@ Napi::Value groupIntoBins(const Napi::CallbackInfo& info) {
   if (has(request, "from")) {
     from = matrix(request, "from", count(request, "dimensions"));
     to = floats(request, "to");
-    require(info.Env(), from.rows == labels.size() && to.size() == from.rows * from.columns, "vectors", "must have one row a label");
+    require(info.Env(), from.rows == labels.size() && to.size() == from.rows * from.columns, "vectors",
+            "must have one row a label");
   }
   return startJob(info[1].As<Napi::Object>(), {request, result,
                                                [labels, bins, offsets, ids, from, to](const Job& job) {
                                                  cpu::groupIntoBins(labels, bins, offsets, ids);
-                                                 if (from.data != nullptr) cpu::reorderRows(from, ids, to, job);
+                                                 if (from.data != nullptr)
+                                                   cpu::reorderRows(from, ids, to, job);
                                                },
                                                nullptr});
 }
 
-/// lossAndGradient({ widths, parameters, inputs, targets }) -> { loss, gradient }: one batch in double, at once.
-/// What the gradient tests compare with finite differences.
+/// lossAndGradient({ widths, parameters, inputs, targets }) -> { loss, gradient }: one batch in double, at
+/// once. What the gradient tests compare with finite differences.
 Napi::Value lossAndGradient(const Napi::CallbackInfo& info) {
   const auto request = info[0].As<Napi::Object>();
   const cpu::ClassifierShape shape{counts(request, "widths")};
   require(info.Env(), shape.widths.size() >= 2, "widths", "must name inputs and outputs");
-  const auto parameters = doubles(request, "parameters"), inputs = doubles(request, "inputs"), targets = doubles(request, "targets");
+  const auto parameters = doubles(request, "parameters"), inputs = doubles(request, "inputs"),
+             targets = doubles(request, "targets");
   const std::size_t rows = targets.size() / shape.outputs();
   require(info.Env(), parameters.size() == shape.parameters(), "parameters", "must fit the widths");
-  require(info.Env(), rows * shape.outputs() == targets.size() && rows * shape.inputs() == inputs.size(), "targets",
-          "must have one row for each row of inputs");
+  require(info.Env(), rows * shape.outputs() == targets.size() && rows * shape.inputs() == inputs.size(),
+          "targets", "must have one row for each row of inputs");
   const auto result = Napi::Object::New(info.Env());
   const auto gradient = output<Napi::Float64Array>(result, "gradient", parameters.size());
   try {
-    result.Set("loss", cpu::lossAndGradient<double>(shape, parameters, inputs.data(), targets.data(), rows, gradient));
+    result.Set("loss", cpu::lossAndGradient<double>(shape, parameters, inputs.data(), targets.data(), rows,
+                                                    gradient));
   } catch (...) {
     throw toError(info.Env(), std::current_exception());
   }
@@ -253,10 +270,10 @@ Napi::Value lossAndGradient(const Napi::CallbackInfo& info) {
 
 void exportStages(Napi::Env env, Napi::Object exports) {
   const std::pair<const char*, Napi::Value (*)(const Napi::CallbackInfo&)> functions[] = {
-      {"prepareVectors", prepareVectors},   {"knnGraph", knnGraph},
-      {"exactSearch", exactSearch},         {"similarityGraph", similarityGraph},
-      {"partition", partition},             {"trainClassifier", trainClassifier},
-      {"groupIntoBins", groupIntoBins},     {"lossAndGradient", lossAndGradient},
+      {"prepareVectors", prepareVectors}, {"knnGraph", knnGraph},
+      {"exactSearch", exactSearch},       {"similarityGraph", similarityGraph},
+      {"partition", partition},           {"trainClassifier", trainClassifier},
+      {"groupIntoBins", groupIntoBins},   {"lossAndGradient", lossAndGradient},
   };
   for (const auto& [name, function] : functions) exports.Set(name, Napi::Function::New(env, function, name));
 }

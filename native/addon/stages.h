@@ -1,4 +1,5 @@
-// The stages of a build, seen from JavaScript: each takes (request, job options) and returns { promise, cancel }.
+// The stages of a build, seen from JavaScript: each takes (request, job options) and returns { promise,
+// cancel }.
 #pragma once
 
 #include <napi.h>

@@ -18,7 +18,7 @@ class Cancelled : public std::exception {
 struct Job {
   const std::atomic<bool>* cancelFlag = nullptr;
   std::function<void(std::size_t done, std::size_t total)> onProgress;  // must be callable from any thread
-  std::size_t threads = 0;                                             // 0: as many as the machine has
+  std::size_t threads = 0;                                              // 0: as many as the machine has
 
   bool cancelled() const { return cancelFlag != nullptr && cancelFlag->load(std::memory_order_relaxed); }
   void check() const {

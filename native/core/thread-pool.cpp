@@ -18,8 +18,8 @@ void relax() {
 #endif
 }
 
-// Loops of training steps follow each other within microseconds, waking a thread costs tens of them: both sides
-// look this often before they sleep.
+// Loops of training steps follow each other within microseconds, waking a thread costs tens of them: both
+// sides look this often before they sleep.
 constexpr int spins = 2000;
 
 /// One parallelFor: lives on its caller's stack until no helper is left in it.
@@ -79,7 +79,8 @@ class Pool {
   }
 
   Loop* find() {
-    const auto it = std::find_if(loops_.begin(), loops_.end(), [](const Loop* loop) { return loop->wantsHelp(); });
+    const auto it =
+        std::find_if(loops_.begin(), loops_.end(), [](const Loop* loop) { return loop->wantsHelp(); });
     return it == loops_.end() ? nullptr : *it;
   }
 

@@ -19,7 +19,8 @@ void permuteRows(std::span<float> vectors, std::size_t columns, std::span<const 
     if (placed[start]) continue;
     std::copy_n(row(start), columns, saved.begin());
     std::size_t current = start;
-    for (auto source = static_cast<std::size_t>(order[current]); source != start; source = static_cast<std::size_t>(order[current])) {
+    for (auto source = static_cast<std::size_t>(order[current]); source != start;
+         source = static_cast<std::size_t>(order[current])) {
       std::copy_n(row(source), columns, row(current));
       placed[current] = true;
       current = source;
@@ -35,8 +36,9 @@ void groupIntoBins(std::span<const Id> labels, std::size_t bins, std::span<Id> o
   std::fill(offsets.begin(), offsets.end(), 0);
   for (std::size_t i = 0; i < labels.size(); ++i) {
     if (labels[i] < 0 || static_cast<std::size_t>(labels[i]) >= bins) {
-      throw argumentError("labels", "row " + std::to_string(i) + " has the label " + std::to_string(labels[i]) +
-                                        "; labels must be in [0, " + std::to_string(bins) + ")");
+      throw argumentError("labels", "row " + std::to_string(i) + " has the label " +
+                                        std::to_string(labels[i]) + "; labels must be in [0, " +
+                                        std::to_string(bins) + ")");
     }
     ++offsets[static_cast<std::size_t>(labels[i]) + 1];
   }

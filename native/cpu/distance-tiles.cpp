@@ -12,11 +12,13 @@ namespace {
 constexpr double unitRoundoff = 0x1.0p-24;
 constexpr std::size_t tileColumnCount = 512;
 
-const float* shiftPointer(const std::vector<float>& shift) { return shift.empty() ? nullptr : shift.data(); }
+const float* shiftPointer(const std::vector<float>& shift) {
+  return shift.empty() ? nullptr : shift.data();
+}
 
 /// All depth blocks of rows [rows.begin, rows.end), in panels of `width`.
-void pack(const Matrix& points, Range rows, std::size_t width, const std::vector<float>& shift, const DepthBlocks& depth,
-          float* out) {
+void pack(const Matrix& points, Range rows, std::size_t width, const std::vector<float>& shift,
+          const DepthBlocks& depth, float* out) {
   const std::size_t padded = roundUp(rows.size(), width);
   for (std::size_t block = 0; block < depth.count; ++block) {
     const std::size_t p = depth.begin(block);
@@ -41,7 +43,9 @@ std::vector<float> tileShift(const Matrix& points, Metric metric) {
   return mean;
 }
 
-float tileScale(Metric metric) { return metric == Metric::euclidean ? -2.0F : -1.0F; }
+float tileScale(Metric metric) {
+  return metric == Metric::euclidean ? -2.0F : -1.0F;
+}
 
 TilePoints tilePoints(const Matrix& points, const std::vector<float>& shift, Metric metric) {
   TilePoints result{points, std::vector<float>(points.rows), std::vector<double>(points.rows)};
@@ -53,12 +57,15 @@ TilePoints tilePoints(const Matrix& points, const std::vector<float>& shift, Met
       squared += static_cast<double>(value) * value;
     }
     result.norms[i] = std::sqrt(squared);
-    result.terms[i] = metric == Metric::euclidean ? static_cast<float>(squared) : metric == Metric::cosine ? 0.5F : 0.0F;
+    result.terms[i] = metric == Metric::euclidean ? static_cast<float>(squared)
+                      : metric == Metric::cosine  ? 0.5F
+                                                  : 0.0F;
   }
   return result;
 }
 
-double tileError(std::size_t columns, Metric metric, double norm, double term, double maxNorm, double maxTerm) {
+double tileError(std::size_t columns, Metric metric, double norm, double term, double maxNorm,
+                 double maxTerm) {
   const DepthBlocks depth(columns);
   const auto chain = static_cast<double>(depth.size + depth.count + 4);  // + 4: the subtraction of the shift
   const double products = std::abs(tileScale(metric)) * norm * maxNorm;
@@ -71,8 +78,8 @@ std::size_t tileBlockRows(std::size_t columns) {
   return std::clamp<std::size_t>(fitting, 128, 1024);
 }
 
-void forEachTile(const Matrix& a, Range rows, const Matrix& b, Range columns, const std::vector<float>& shift, bool upperOnly,
-                 const std::function<void(const ProductTile&)>& visit) {
+void forEachTile(const Matrix& a, Range rows, const Matrix& b, Range columns, const std::vector<float>& shift,
+                 bool upperOnly, const std::function<void(const ProductTile&)>& visit) {
   thread_local AlignedBuffer<float> bufferA, bufferB, bufferC;
   const std::size_t tileRows = kernels().tileRows, tileColumns = kernels().tileColumns;
   const DepthBlocks depth(a.columns);

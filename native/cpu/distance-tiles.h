@@ -11,23 +11,25 @@ namespace neural_lsh::cpu {
 
 /// A point set as the tiles need it: for each row a term t, so that
 /// distance(a, b) = t_a + t_b + scale * <a - shift, b - shift>
-/// (squared Euclidean: t = |a - shift|^2, scale -2; cosine of unit rows: t = 1/2, scale -1; inner product: t = 0,
-/// scale -1).
+/// (squared Euclidean: t = |a - shift|^2, scale -2; cosine of unit rows: t = 1/2, scale -1; inner product: t
+/// = 0, scale -1).
 struct TilePoints {
   Matrix points;
   std::vector<float> terms;
   std::vector<double> norms;  // |a - shift|, for error bounds
 };
 
-/// What is subtracted from both sets before the products: the mean for Euclidean distances, which keeps the products
-/// small where the data lie far from the origin; nothing otherwise.
+/// What is subtracted from both sets before the products: the mean for Euclidean distances, which keeps the
+/// products small where the data lie far from the origin; nothing otherwise.
 std::vector<float> tileShift(const Matrix& points, Metric metric);
 float tileScale(Metric metric);
 TilePoints tilePoints(const Matrix& points, const std::vector<float>& shift, Metric metric);
 
-/// How far a tile's distance can be from the true one, for a row of this norm and term against any point whose norm
-/// and term are at most those given (Higham, "Accuracy and Stability of Numerical Algorithms", sec. 3.1).
-double tileError(std::size_t columns, Metric metric, double norm, double term, double maxNorm, double maxTerm);
+/// How far a tile's distance can be from the true one, for a row of this norm and term against any point
+/// whose norm and term are at most those given (Higham, "Accuracy and Stability of Numerical Algorithms",
+/// sec. 3.1).
+double tileError(std::size_t columns, Metric metric, double norm, double term, double maxNorm,
+                 double maxTerm);
 
 struct Range {
   std::size_t begin, end;
@@ -45,7 +47,7 @@ struct ProductTile {
 std::size_t tileBlockRows(std::size_t columns);
 
 /// Visits every tile of rows x columns; with upperOnly, tiles wholly below the diagonal are left out.
-void forEachTile(const Matrix& a, Range rows, const Matrix& b, Range columns, const std::vector<float>& shift, bool upperOnly,
-                 const std::function<void(const ProductTile&)>& visit);
+void forEachTile(const Matrix& a, Range rows, const Matrix& b, Range columns, const std::vector<float>& shift,
+                 bool upperOnly, const std::function<void(const ProductTile&)>& visit);
 
 }  // namespace neural_lsh::cpu

@@ -16,7 +16,9 @@ namespace neural_lsh::cpu {
 namespace {
 
 /// The float tiles keep a few more than k, so that their rounding almost never hides a true neighbor.
-std::size_t listCapacity(std::size_t k, std::size_t available) { return std::min(available, k + std::max<std::size_t>(8, k / 4)); }
+std::size_t listCapacity(std::size_t k, std::size_t available) {
+  return std::min(available, k + std::max<std::size_t>(8, k / 4));
+}
 
 struct Neighbor {
   double distance;
@@ -52,15 +54,18 @@ struct Problem {
 
   const TilePoints& queries() const { return isGraph ? columns : rows; }
   double error(std::size_t row) const {
-    return tileError(columns.points.columns, metric, queries().norms[row], queries().terms[row], maxNorm, maxTerm);
+    return tileError(columns.points.columns, metric, queries().norms[row], queries().terms[row], maxNorm,
+                     maxTerm);
   }
 };
 
 class Collector {
  public:
-  Collector(const Problem& problem, NearestLists& lists) : problem_(problem), lists_(lists), scale_(tileScale(problem.metric)) {}
+  Collector(const Problem& problem, NearestLists& lists)
+      : problem_(problem), lists_(lists), scale_(tileScale(problem.metric)) {}
 
-  /// Selects from a tile into the rows' lists and, for a graph (only j > i counts there), into the columns' too.
+  /// Selects from a tile into the rows' lists and, for a graph (only j > i counts there), into the columns'
+  /// too.
   void visit(const ProductTile& tile, std::size_t rowLock, std::size_t columnLock) const {
     thread_local std::vector<float> rowThresholds, columnThresholds;
     thread_local std::vector<TileCandidate> found;
@@ -76,14 +81,16 @@ class Collector {
     for (std::size_t r = 0; r < tile.rows.size(); ++r) {
       const std::size_t row = tile.rows.begin + r;
       // Of a graph's diagonal tiles only the part right of the diagonal.
-      const std::size_t first = problem_.isGraph && row >= tile.columns.begin ? row + 1 - tile.columns.begin : 0;
+      const std::size_t first =
+          problem_.isGraph && row >= tile.columns.begin ? row + 1 - tile.columns.begin : 0;
       if (first >= tile.columns.size()) continue;
-      const std::size_t count =
-          kernels().selectBelow(tile.products + r * tile.stride + first, tile.columns.size() - first,
-                                problem_.queries().terms[row], problem_.columns.terms.data() + tile.columns.begin + first,
-                                scale_, rowThresholds[r], columnThresholds.data() + first, found.data());
+      const std::size_t count = kernels().selectBelow(
+          tile.products + r * tile.stride + first, tile.columns.size() - first, problem_.queries().terms[row],
+          problem_.columns.terms.data() + tile.columns.begin + first, scale_, rowThresholds[r],
+          columnThresholds.data() + first, found.data());
       for (std::size_t i = 0; i < count; ++i) {
-        pairs.push_back({static_cast<std::uint32_t>(r), static_cast<std::uint32_t>(found[i].column + first), found[i].distance});
+        pairs.push_back({static_cast<std::uint32_t>(r), static_cast<std::uint32_t>(found[i].column + first),
+                         found[i].distance});
       }
     }
     insert(tile, pairs, rowLock, columnLock);
@@ -95,19 +102,22 @@ class Collector {
     out.assign(lists_.thresholds() + range.begin, lists_.thresholds() + range.end);
   }
 
-  void insert(const ProductTile& tile, const std::vector<Pair>& pairs, std::size_t rowLock, std::size_t columnLock) const {
+  void insert(const ProductTile& tile, const std::vector<Pair>& pairs, std::size_t rowLock,
+              std::size_t columnLock) const {
     {
       const auto guard = lists_.lock(rowLock);
       for (const Pair& pair : pairs) {
         const std::size_t row = tile.rows.begin + pair.row;
-        if (pair.distance <= lists_.thresholds()[row]) lists_.insert(row, pair.distance, static_cast<Id>(tile.columns.begin + pair.column));
+        if (pair.distance <= lists_.thresholds()[row])
+          lists_.insert(row, pair.distance, static_cast<Id>(tile.columns.begin + pair.column));
       }
     }
     if (!problem_.isGraph) return;
     const auto guard = lists_.lock(columnLock);
     for (const Pair& pair : pairs) {
       const std::size_t column = tile.columns.begin + pair.column;
-      if (pair.distance <= lists_.thresholds()[column]) lists_.insert(column, pair.distance, static_cast<Id>(tile.rows.begin + pair.row));
+      if (pair.distance <= lists_.thresholds()[column])
+        lists_.insert(column, pair.distance, static_cast<Id>(tile.rows.begin + pair.row));
     }
   }
 
@@ -138,7 +148,8 @@ void collect(const Problem& problem, std::size_t blockSize, NearestLists& lists,
   parallelFor(pairs.size(), job.threads, [&](std::size_t i) {
     job.check();
     const BlockPair& pair = pairs[i];
-    forEachTile(problem.queries().points, pair.rows, problem.columns.points, pair.columns, problem.shift, problem.isGraph,
+    forEachTile(problem.queries().points, pair.rows, problem.columns.points, pair.columns, problem.shift,
+                problem.isGraph,
                 [&](const ProductTile& tile) { collector.visit(tile, pair.rows.begin, pair.columns.begin); });
     job.progress(++done, pairs.size());
   });
@@ -151,7 +162,9 @@ bool rank(const Problem& problem, const NearestLists& lists, std::size_t row, st
   const std::span<const NearestKey> keys = lists.row(row);
   out.clear();
   for (const NearestKey key : keys) {
-    out.push_back({exactDistance(problem.metric, query, points.row(static_cast<std::size_t>(keyId(key))), points.columns), keyId(key)});
+    out.push_back({exactDistance(problem.metric, query, points.row(static_cast<std::size_t>(keyId(key))),
+                                 points.columns),
+                   keyId(key)});
   }
   std::sort(out.begin(), out.end());
   const std::size_t available = points.rows - (problem.isGraph ? 1 : 0);
@@ -159,14 +172,16 @@ bool rank(const Problem& problem, const NearestLists& lists, std::size_t row, st
   return out[problem.k - 1].distance < static_cast<double>(keyDistance(keys.back())) - problem.error(row);
 }
 
-void write(std::span<const Neighbor> neighbors, std::size_t row, std::size_t k, std::span<Id> ids, std::span<float> distances) {
+void write(std::span<const Neighbor> neighbors, std::size_t row, std::size_t k, std::span<Id> ids,
+           std::span<float> distances) {
   for (std::size_t i = 0; i < k; ++i) {
     ids[row * k + i] = neighbors[i].id;
     distances[row * k + i] = static_cast<float>(neighbors[i].distance);
   }
 }
 
-/// A row that must be searched again: every point whose tile distance could be within the bound is ranked exactly.
+/// A row that must be searched again: every point whose tile distance could be within the bound is ranked
+/// exactly.
 struct OpenRow {
   std::size_t row;
   double bound;  // an upper bound of the k-th exact distance
@@ -207,8 +222,8 @@ class ExactList {
 };
 
 /// Searches rows again whose float ranking was not certain: many equal or nearly equal distances.
-void searchAgain(const Problem& problem, std::span<const OpenRow> open, std::size_t blockSize, std::span<Id> ids,
-                 std::span<float> distances, const Job& job) {
+void searchAgain(const Problem& problem, std::span<const OpenRow> open, std::size_t blockSize,
+                 std::span<Id> ids, std::span<float> distances, const Job& job) {
   const Matrix& points = problem.columns.points;
   const std::size_t dimensions = points.columns;
   std::vector<float> gathered(open.size() * dimensions);
@@ -216,7 +231,8 @@ void searchAgain(const Problem& problem, std::span<const OpenRow> open, std::siz
   std::vector<std::unique_ptr<ExactList>> lists;
   for (std::size_t i = 0; i < open.size(); ++i) {
     std::copy_n(problem.queries().points.row(open[i].row), dimensions, gathered.data() + i * dimensions);
-    limits[i] = std::nextafter(static_cast<float>(open[i].bound + problem.error(open[i].row)), std::numeric_limits<float>::infinity());
+    limits[i] = std::nextafter(static_cast<float>(open[i].bound + problem.error(open[i].row)),
+                               std::numeric_limits<float>::infinity());
     lists.push_back(std::make_unique<ExactList>(problem.k));
   }
   const Matrix queries{gathered.data(), open.size(), dimensions};
@@ -228,21 +244,25 @@ void searchAgain(const Problem& problem, std::span<const OpenRow> open, std::siz
     const Range columns{block * blockSize, std::min((block + 1) * blockSize, points.rows)};
     std::vector<TileCandidate> found(columns.size());
     const std::vector<float> never(columns.size(), -std::numeric_limits<float>::infinity());
-    forEachTile(queries, {0, queries.rows}, points, columns, problem.shift, false, [&](const ProductTile& tile) {
-      for (std::size_t r = tile.rows.begin; r < tile.rows.end; ++r) {
-        const std::size_t count = kernels().selectBelow(
-            tile.products + (r - tile.rows.begin) * tile.stride, tile.columns.size(), problem.queries().terms[open[r].row],
-            problem.columns.terms.data() + tile.columns.begin, scale, limits[r], never.data(), found.data());
-        for (std::size_t i = 0; i < count; ++i) {
-          const std::size_t column = tile.columns.begin + found[i].column;
-          const Id id = static_cast<Id>(column);
-          if ((problem.isGraph && column == open[r].row) || !lists[r]->open(id, nonNegative)) continue;
-          lists[r]->insert({exactDistance(problem.metric, queries.row(r), points.row(column), dimensions), id});
-        }
-      }
-    });
+    forEachTile(
+        queries, {0, queries.rows}, points, columns, problem.shift, false, [&](const ProductTile& tile) {
+          for (std::size_t r = tile.rows.begin; r < tile.rows.end; ++r) {
+            const std::size_t count = kernels().selectBelow(
+                tile.products + (r - tile.rows.begin) * tile.stride, tile.columns.size(),
+                problem.queries().terms[open[r].row], problem.columns.terms.data() + tile.columns.begin,
+                scale, limits[r], never.data(), found.data());
+            for (std::size_t i = 0; i < count; ++i) {
+              const std::size_t column = tile.columns.begin + found[i].column;
+              const Id id = static_cast<Id>(column);
+              if ((problem.isGraph && column == open[r].row) || !lists[r]->open(id, nonNegative)) continue;
+              lists[r]->insert(
+                  {exactDistance(problem.metric, queries.row(r), points.row(column), dimensions), id});
+            }
+          }
+        });
   });
-  for (std::size_t i = 0; i < open.size(); ++i) write(lists[i]->sorted(), open[i].row, problem.k, ids, distances);
+  for (std::size_t i = 0; i < open.size(); ++i)
+    write(lists[i]->sorted(), open[i].row, problem.k, ids, distances);
 }
 
 void solve(const Problem& problem, std::span<Id> ids, std::span<float> distances, const Job& job) {
@@ -267,7 +287,8 @@ void solve(const Problem& problem, std::span<Id> ids, std::span<float> distances
     });
   }
   for (std::size_t i = 0; i < open.size(); i += blockSize) {
-    searchAgain(problem, std::span(open).subspan(i, std::min(blockSize, open.size() - i)), blockSize, ids, distances, job);
+    searchAgain(problem, std::span(open).subspan(i, std::min(blockSize, open.size() - i)), blockSize, ids,
+                distances, job);
   }
 }
 
@@ -284,7 +305,8 @@ double exactDistance(Metric metric, const float* a, const float* b, std::size_t 
   }
 }
 
-void exactKnnGraph(const Matrix& points, Metric metric, std::size_t k, std::span<Id> ids, std::span<float> distances, const Job& job) {
+void exactKnnGraph(const Matrix& points, Metric metric, std::size_t k, std::span<Id> ids,
+                   std::span<float> distances, const Job& job) {
   solve(Problem(points, points, metric, k, true), ids, distances, job);
 }
 

@@ -1,5 +1,5 @@
-// Exact nearest neighbors by blocked matrix products: of every point among the others (the k-NN graph), and of
-// queries among points (ground truth).
+// Exact nearest neighbors by blocked matrix products: of every point among the others (the k-NN graph), and
+// of queries among points (ground truth).
 #pragma once
 
 #include <span>
@@ -9,13 +9,15 @@
 
 namespace neural_lsh::cpu {
 
-/// For each point its k nearest others, nearest first, ties by smaller id: ids and distances are points.rows x k.
-/// Only half of the n^2 products are computed. The result equals brute force in double precision: what the float
-/// tiles select is ranked again exactly, with an error bound that says when a row must be searched again.
-/// Rows must be finite (unit rows for cosine); 1 <= k < points.rows.
-void exactKnnGraph(const Matrix& points, Metric metric, std::size_t k, std::span<Id> ids, std::span<float> distances, const Job& job);
+/// For each point its k nearest others, nearest first, ties by smaller id: ids and distances are points.rows
+/// x k. Only half of the n^2 products are computed. The result equals brute force in double precision: what
+/// the float tiles select is ranked again exactly, with an error bound that says when a row must be searched
+/// again. Rows must be finite (unit rows for cosine); 1 <= k < points.rows.
+void exactKnnGraph(const Matrix& points, Metric metric, std::size_t k, std::span<Id> ids,
+                   std::span<float> distances, const Job& job);
 
-/// For each query its k nearest points, likewise; ids and distances are queries.rows x k, 1 <= k <= points.rows.
+/// For each query its k nearest points, likewise; ids and distances are queries.rows x k, 1 <= k <=
+/// points.rows.
 void exactSearch(const Matrix& points, const Matrix& queries, Metric metric, std::size_t k, std::span<Id> ids,
                  std::span<float> distances, const Job& job);
 

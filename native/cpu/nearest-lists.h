@@ -1,4 +1,5 @@
-// For each of many rows, the few nearest candidates seen so far: what the tiles of distances are selected into.
+// For each of many rows, the few nearest candidates seen so far: what the tiles of distances are selected
+// into.
 #pragma once
 
 #include <bit>
@@ -27,10 +28,12 @@ inline float keyDistance(NearestKey key) {
   return std::bit_cast<float>(ordered & 0x80000000U ? ordered & 0x7FFFFFFFU : ~ordered);
 }
 
-inline Id keyId(NearestKey key) { return static_cast<Id>(key & 0xFFFFFFFFU); }
+inline Id keyId(NearestKey key) {
+  return static_cast<Id>(key & 0xFFFFFFFFU);
+}
 
-/// rows lists of at most `capacity` keys, ascending; guarded by one lock per block of rows. What ends up in a list is
-/// the set of its smallest keys whatever the order of insertion, so threads need not agree on one.
+/// rows lists of at most `capacity` keys, ascending; guarded by one lock per block of rows. What ends up in a
+/// list is the set of its smallest keys whatever the order of insertion, so threads need not agree on one.
 class NearestLists {
  public:
   NearestLists(std::size_t rows, std::size_t capacity, std::size_t rowsPerLock)

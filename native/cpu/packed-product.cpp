@@ -4,8 +4,8 @@
 
 namespace neural_lsh::cpu {
 
-void packRows(const float* data, std::size_t stride, std::size_t count, std::size_t depth, std::size_t width, const float* shift,
-              float* out) {
+void packRows(const float* data, std::size_t stride, std::size_t count, std::size_t depth, std::size_t width,
+              const float* shift, float* out) {
   const Kernels& kernel = kernels();
   for (std::size_t i = 0; i < count; i += width, out += depth * width) {
     const std::size_t vectors = std::min(width, count - i);
@@ -18,7 +18,8 @@ void packRows(const float* data, std::size_t stride, std::size_t count, std::siz
   }
 }
 
-void packColumns(const float* data, std::size_t stride, std::size_t count, std::size_t depth, std::size_t width, float* out) {
+void packColumns(const float* data, std::size_t stride, std::size_t count, std::size_t depth,
+                 std::size_t width, float* out) {
   for (std::size_t i = 0; i < count; i += width) {
     const std::size_t vectors = std::min(width, count - i);
     for (std::size_t p = 0; p < depth; ++p, out += width) {
@@ -28,8 +29,8 @@ void packColumns(const float* data, std::size_t stride, std::size_t count, std::
   }
 }
 
-void multiplyPacked(std::size_t rows, std::size_t columns, std::size_t depth, const float* packedA, const float* packedB,
-                    float* c, std::size_t strideC, bool accumulate) {
+void multiplyPacked(std::size_t rows, std::size_t columns, std::size_t depth, const float* packedA,
+                    const float* packedB, float* c, std::size_t strideC, bool accumulate) {
   const Kernels& kernel = kernels();
   const std::size_t tileRows = kernel.tileRows, tileColumns = kernel.tileColumns;
   alignas(64) float edge[512];  // the largest register tile is 14 x 32

@@ -1,5 +1,5 @@
-// The two halves of a blocked matrix product: packing an operand into panels that the register tile reads front to
-// back, and multiplying two packed blocks. gemm and the k-NN graph are both built from these.
+// The two halves of a blocked matrix product: packing an operand into panels that the register tile reads
+// front to back, and multiplying two packed blocks. gemm and the k-NN graph are both built from these.
 #pragma once
 
 #include <cstddef>
@@ -17,27 +17,34 @@ constexpr std::size_t blockRows = 168;
 /// Where the sum over k is split; the same for every thread count and every shape, so that results are too.
 struct DepthBlocks {
   explicit DepthBlocks(std::size_t k)
-      : total(k), count(k == 0 ? 0 : (k + maxDepth - 1) / maxDepth), size(count == 0 ? 0 : (k + count - 1) / count) {}
+      : total(k),
+        count(k == 0 ? 0 : (k + maxDepth - 1) / maxDepth),
+        size(count == 0 ? 0 : (k + count - 1) / count) {}
 
   std::size_t begin(std::size_t block) const { return block * size; }
-  std::size_t depth(std::size_t block) const { return begin(block) + size <= total ? size : total - begin(block); }
+  std::size_t depth(std::size_t block) const {
+    return begin(block) + size <= total ? size : total - begin(block);
+  }
 
   std::size_t total, count, size;
 };
 
-inline std::size_t roundUp(std::size_t value, std::size_t multiple) { return (value + multiple - 1) / multiple * multiple; }
+inline std::size_t roundUp(std::size_t value, std::size_t multiple) {
+  return (value + multiple - 1) / multiple * multiple;
+}
 
-/// Packs `count` vectors of an operand whose vectors are rows (element (i, p) at data[i * stride + p]) for p in
-/// [0, depth) into panels of `width` vectors, each depth x width, zero-padded. With `shift` != nullptr shift[p] is
-/// subtracted. `out` needs roundUp(count, width) * depth floats.
-void packRows(const float* data, std::size_t stride, std::size_t count, std::size_t depth, std::size_t width, const float* shift,
-              float* out);
+/// Packs `count` vectors of an operand whose vectors are rows (element (i, p) at data[i * stride + p]) for p
+/// in [0, depth) into panels of `width` vectors, each depth x width, zero-padded. With `shift` != nullptr
+/// shift[p] is subtracted. `out` needs roundUp(count, width) * depth floats.
+void packRows(const float* data, std::size_t stride, std::size_t count, std::size_t depth, std::size_t width,
+              const float* shift, float* out);
 
 /// The same for an operand whose vectors are columns (element (i, p) at data[p * stride + i]).
-void packColumns(const float* data, std::size_t stride, std::size_t count, std::size_t depth, std::size_t width, float* out);
+void packColumns(const float* data, std::size_t stride, std::size_t count, std::size_t depth,
+                 std::size_t width, float* out);
 
 /// C[rows x columns] (+)= A B for one depth block of packed operands.
-void multiplyPacked(std::size_t rows, std::size_t columns, std::size_t depth, const float* packedA, const float* packedB,
-                    float* c, std::size_t strideC, bool accumulate);
+void multiplyPacked(std::size_t rows, std::size_t columns, std::size_t depth, const float* packedA,
+                    const float* packedB, float* c, std::size_t strideC, bool accumulate);
 
 }  // namespace neural_lsh::cpu

@@ -16,7 +16,8 @@
 namespace neural_lsh::cpu {
 namespace {
 
-// Queries that are routed together by one matrix product; fixed, so that answers do not depend on the thread count.
+// Queries that are routed together by one matrix product; fixed, so that answers do not depend on the thread
+// count.
 constexpr std::size_t queriesPerTask = 64;
 constexpr std::size_t rowsPerScan = 256;
 
@@ -95,7 +96,8 @@ void scanBin(const SearchIndex& index, const float* query, Id bin, NearestHeap& 
   for (std::size_t row = begin; row < end; row += rowsPerScan) {
     const std::size_t count = std::min(rowsPerScan, end - row);
     if (index.metric == Metric::euclidean) {
-      kernels().squaredDistances(query, index.vectors.row(row), count, index.vectors.columns, distances.data());
+      kernels().squaredDistances(query, index.vectors.row(row), count, index.vectors.columns,
+                                 distances.data());
     } else {
       kernels().dotProducts(query, index.vectors.row(row), count, index.vectors.columns, distances.data());
       for (std::size_t i = 0; i < count; ++i) distances[i] = -distances[i];
@@ -108,12 +110,14 @@ void scanBin(const SearchIndex& index, const float* query, Id bin, NearestHeap& 
 }
 
 /// Ranks what the scan kept in double precision and writes the k nearest.
-void rankExactly(const SearchIndex& index, const float* query, std::span<const Candidate> candidates, std::span<Id> ids,
-                 std::span<float> distances) {
+void rankExactly(const SearchIndex& index, const float* query, std::span<const Candidate> candidates,
+                 std::span<Id> ids, std::span<float> distances) {
   std::vector<std::pair<double, Id>> ranked;
   ranked.reserve(candidates.size());
   for (const Candidate& candidate : candidates) {
-    ranked.emplace_back(exactDistance(index.metric, query, index.vectors.row(candidate.row), index.vectors.columns), candidate.id);
+    ranked.emplace_back(
+        exactDistance(index.metric, query, index.vectors.row(candidate.row), index.vectors.columns),
+        candidate.id);
   }
   std::sort(ranked.begin(), ranked.end());
   for (std::size_t i = 0; i < ids.size(); ++i) {
@@ -127,8 +131,8 @@ struct Visited {
   std::int32_t probes;
 };
 
-Visited probe(const SearchIndex& index, const float* query, std::span<const float> logits, Probing probing, std::size_t k,
-              NearestHeap& nearest) {
+Visited probe(const SearchIndex& index, const float* query, std::span<const float> logits, Probing probing,
+              std::size_t k, NearestHeap& nearest) {
   BinRanking ranking(logits);
   std::vector<float> probabilities(logits.begin(), logits.end());
   softmaxRows(probabilities.data(), 1, probabilities.size());
@@ -147,7 +151,8 @@ Visited probe(const SearchIndex& index, const float* query, std::span<const floa
 
 /// Calls body(first query, its prepared queries, their logits) for blocks of queries, on all threads.
 template <typename Body>
-void forEachRouted(const SearchIndex& index, const Matrix& queries, const char* argument, const Job& job, Body body) {
+void forEachRouted(const SearchIndex& index, const Matrix& queries, const char* argument, const Job& job,
+                   Body body) {
   const std::size_t tasks = (queries.rows + queriesPerTask - 1) / queriesPerTask;
   std::vector<float> unitRows(index.metric == Metric::cosine ? queries.rows * queries.columns : 0);
   prepareVectors(queries, index.metric, argument, unitRows, job);
@@ -188,34 +193,39 @@ void checkSearchIndex(const SearchIndex& index, const Job& job) {
   finite({&index.classifier.input.scale, 1}, "classifier.inputScale");
 }
 
-void search(const SearchIndex& index, const Matrix& queries, std::size_t k, Probing probing, const char* argument,
-            const SearchOutput& output, const Job& job) {
+void search(const SearchIndex& index, const Matrix& queries, std::size_t k, Probing probing,
+            const char* argument, const SearchOutput& output, const Job& job) {
   const std::size_t kept = std::min(k + scanSlack, index.vectors.rows);
-  forEachRouted(index, queries, argument, job, [&](std::size_t first, const Matrix& block, std::span<float> logits) {
-    for (std::size_t i = 0; i < block.rows; ++i) {
-      NearestHeap nearest(kept);
-      const Visited visited = probe(index, block.row(i), logits.subspan(i * index.bins(), index.bins()), probing, k, nearest);
-      const std::size_t query = first + i;
-      rankExactly(index, block.row(i), nearest.candidates(), output.ids.subspan(query * k, k), output.distances.subspan(query * k, k));
-      output.candidates[query] = visited.candidates;
-      output.probes[query] = visited.probes;
-    }
-  });
+  forEachRouted(
+      index, queries, argument, job, [&](std::size_t first, const Matrix& block, std::span<float> logits) {
+        for (std::size_t i = 0; i < block.rows; ++i) {
+          NearestHeap nearest(kept);
+          const Visited visited =
+              probe(index, block.row(i), logits.subspan(i * index.bins(), index.bins()), probing, k, nearest);
+          const std::size_t query = first + i;
+          rankExactly(index, block.row(i), nearest.candidates(), output.ids.subspan(query * k, k),
+                      output.distances.subspan(query * k, k));
+          output.candidates[query] = visited.candidates;
+          output.probes[query] = visited.probes;
+        }
+      });
 }
 
-void route(const SearchIndex& index, const Matrix& queries, std::size_t probes, const char* argument, std::span<Id> bins,
-           std::span<float> probabilities, const Job& job) {
-  forEachRouted(index, queries, argument, job, [&](std::size_t first, const Matrix& block, std::span<float> logits) {
-    for (std::size_t i = 0; i < block.rows; ++i) {
-      const auto row = logits.subspan(i * index.bins(), index.bins());
-      const auto rowBins = bins.subspan((first + i) * probes, probes);
-      BinRanking ranking(row);
-      std::generate(rowBins.begin(), rowBins.end(), [&] { return ranking.next(); });
-      softmaxRows(row.data(), 1, row.size());
-      std::transform(rowBins.begin(), rowBins.end(), probabilities.begin() + static_cast<std::ptrdiff_t>((first + i) * probes),
-                     [&](Id bin) { return row[static_cast<std::size_t>(bin)]; });
-    }
-  });
+void route(const SearchIndex& index, const Matrix& queries, std::size_t probes, const char* argument,
+           std::span<Id> bins, std::span<float> probabilities, const Job& job) {
+  forEachRouted(index, queries, argument, job,
+                [&](std::size_t first, const Matrix& block, std::span<float> logits) {
+                  for (std::size_t i = 0; i < block.rows; ++i) {
+                    const auto row = logits.subspan(i * index.bins(), index.bins());
+                    const auto rowBins = bins.subspan((first + i) * probes, probes);
+                    BinRanking ranking(row);
+                    std::generate(rowBins.begin(), rowBins.end(), [&] { return ranking.next(); });
+                    softmaxRows(row.data(), 1, row.size());
+                    std::transform(rowBins.begin(), rowBins.end(),
+                                   probabilities.begin() + static_cast<std::ptrdiff_t>((first + i) * probes),
+                                   [&](Id bin) { return row[static_cast<std::size_t>(bin)]; });
+                  }
+                });
 }
 
 }  // namespace neural_lsh::cpu

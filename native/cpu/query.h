@@ -22,8 +22,8 @@ struct SearchIndex {
   std::size_t bins() const { return offsets.size() - 1; }
 };
 
-/// A fixed number of bins (probes > 0), or as many as it takes for their probabilities to add up to `mass`. In both
-/// cases further bins are read while fewer than k candidates have been seen.
+/// A fixed number of bins (probes > 0), or as many as it takes for their probabilities to add up to `mass`.
+/// In both cases further bins are read while fewer than k candidates have been seen.
 struct Probing {
   std::size_t probes = 0;
   double mass = 0;
@@ -37,16 +37,19 @@ struct SearchOutput {
   std::span<std::int32_t> probes;
 };
 
-/// Throws Error ERR_NLSH_ARGUMENT unless offsets rise from 0 to n, ids are a permutation and all numbers are finite.
+/// Throws Error ERR_NLSH_ARGUMENT unless offsets rise from 0 to n, ids are a permutation and all numbers are
+/// finite.
 void checkSearchIndex(const SearchIndex& index, const Job& job);
 
-/// Answers queries (rows x dimensions, as the user gave them); `argument` is their name in errors (ERR_NLSH_ARGUMENT:
-/// not finite, no direction). 1 <= k <= n. Distances are exact: computed in double, ties by smaller id.
-void search(const SearchIndex& index, const Matrix& queries, std::size_t k, Probing probing, const char* argument,
-            const SearchOutput& output, const Job& job);
+/// Answers queries (rows x dimensions, as the user gave them); `argument` is their name in errors
+/// (ERR_NLSH_ARGUMENT: not finite, no direction). 1 <= k <= n. Distances are exact: computed in double, ties
+/// by smaller id.
+void search(const SearchIndex& index, const Matrix& queries, std::size_t k, Probing probing,
+            const char* argument, const SearchOutput& output, const Job& job);
 
-/// The `probes` most probable bins of each query with their probabilities, rows x probes, most probable first.
-void route(const SearchIndex& index, const Matrix& queries, std::size_t probes, const char* argument, std::span<Id> bins,
-           std::span<float> probabilities, const Job& job);
+/// The `probes` most probable bins of each query with their probabilities, rows x probes, most probable
+/// first.
+void route(const SearchIndex& index, const Matrix& queries, std::size_t probes, const char* argument,
+           std::span<Id> bins, std::span<float> probabilities, const Job& job);
 
 }  // namespace neural_lsh::cpu

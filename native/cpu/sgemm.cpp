@@ -26,7 +26,8 @@ void packA(const Operand<float>& a, std::size_t row, std::size_t rows, const Dep
 }
 
 /// Panels [first, last) of B, all depth blocks; the layout is that of the whole packed operand.
-void packB(const Operand<float>& b, std::size_t first, std::size_t last, std::size_t n, const DepthBlocks& depth, float* out) {
+void packB(const Operand<float>& b, std::size_t first, std::size_t last, std::size_t n,
+           const DepthBlocks& depth, float* out) {
   const std::size_t width = kernels().tileColumns;
   const std::size_t column = first * width, columns = std::min(last * width, n) - column;
   for (std::size_t block = 0; block < depth.count; ++block) {
@@ -42,8 +43,8 @@ void packB(const Operand<float>& b, std::size_t first, std::size_t last, std::si
 
 }  // namespace
 
-void gemm(std::size_t m, std::size_t n, std::size_t k, Operand<float> a, Operand<float> b, float* c, std::size_t strideC,
-          bool accumulate, std::size_t threads) {
+void gemm(std::size_t m, std::size_t n, std::size_t k, Operand<float> a, Operand<float> b, float* c,
+          std::size_t strideC, bool accumulate, std::size_t threads) {
   if (m == 0 || n == 0) return;
   if (k == 0) {
     for (std::size_t i = 0; i < m && !accumulate; ++i) std::fill_n(c + i * strideC, n, 0.0F);
@@ -65,9 +66,11 @@ void gemm(std::size_t m, std::size_t n, std::size_t k, Operand<float> a, Operand
 
   // Rows are shared out first, in blocks of like size; where there are few of them, columns too.
   const std::size_t blocks = roundUp((m + blockRows - 1) / blockRows, threads);
-  const std::size_t rowsPerTask = std::max(roundUp((m + blocks - 1) / blocks, tileRows), std::min(m, 4 * tileRows));
+  const std::size_t rowsPerTask =
+      std::max(roundUp((m + blocks - 1) / blocks, tileRows), std::min(m, 4 * tileRows));
   const std::size_t rowTasks = (m + rowsPerTask - 1) / rowsPerTask;
-  const std::size_t columnTasks = std::min(panels, rowTasks >= threads ? 1 : (threads + rowTasks - 1) / rowTasks);
+  const std::size_t columnTasks =
+      std::min(panels, rowTasks >= threads ? 1 : (threads + rowTasks - 1) / rowTasks);
   parallelFor(rowTasks * columnTasks, threads, [&](std::size_t task) {
     const std::size_t row = task / columnTasks * rowsPerTask, rows = std::min(rowsPerTask, m - row);
     const std::size_t part = task % columnTasks;
@@ -79,8 +82,8 @@ void gemm(std::size_t m, std::size_t n, std::size_t k, Operand<float> a, Operand
     for (std::size_t block = 0; block < depth.count; ++block) {
       const std::size_t p = depth.begin(block);
       multiplyPacked(rows, columns, depth.depth(block), packedA + p * roundUp(rows, tileRows),
-                     packedB + p * panels * tileColumns + column * depth.depth(block), c + row * strideC + column, strideC,
-                     accumulate || block > 0);
+                     packedB + p * panels * tileColumns + column * depth.depth(block),
+                     c + row * strideC + column, strideC, accumulate || block > 0);
     }
   });
 }

@@ -19,8 +19,8 @@ struct Operand {
 
 /// C[m x n] = op(A)[m x k] op(B)[k x n] + (accumulate ? C : 0), all row-major, on at most `threads` threads.
 /// float runs on the fast kernels; double is a plain loop for checking gradients.
-void gemm(std::size_t m, std::size_t n, std::size_t k, Operand<float> a, Operand<float> b, float* c, std::size_t strideC,
-          bool accumulate, std::size_t threads);
+void gemm(std::size_t m, std::size_t n, std::size_t k, Operand<float> a, Operand<float> b, float* c,
+          std::size_t strideC, bool accumulate, std::size_t threads);
 void gemm(std::size_t m, std::size_t n, std::size_t k, Operand<double> a, Operand<double> b, double* c,
           std::size_t strideC, bool accumulate, std::size_t threads);
 

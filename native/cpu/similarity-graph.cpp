@@ -23,8 +23,9 @@ Incoming transpose(std::span<const Id> neighbors, std::size_t rows, std::size_t 
   for (std::size_t i = 0; i < neighbors.size(); ++i) {
     const Id target = neighbors[i];
     if (target < 0 || static_cast<std::size_t>(target) >= rows || static_cast<std::size_t>(target) == i / k) {
-      throw argumentError("knnGraph", "row " + std::to_string(i / k) + " has the neighbor " + std::to_string(target) +
-                                          "; neighbors must be other rows in [0, " + std::to_string(rows) + ")");
+      throw argumentError("knnGraph", "row " + std::to_string(i / k) + " has the neighbor " +
+                                          std::to_string(target) + "; neighbors must be other rows in [0, " +
+                                          std::to_string(rows) + ")");
     }
     ++incoming.offsets[static_cast<std::size_t>(target) + 1];
   }
@@ -54,7 +55,8 @@ void mergeEdges(std::span<const Id> outgoing, std::span<const Id> incoming, Visi
 
 }  // namespace
 
-SimilarityGraph buildSimilarityGraph(std::span<const Id> neighbors, std::size_t rows, std::size_t k, const Job& job) {
+SimilarityGraph buildSimilarityGraph(std::span<const Id> neighbors, std::size_t rows, std::size_t k,
+                                     const Job& job) {
   const Incoming incoming = transpose(neighbors, rows, k);
   const auto forEachRow = [&](auto body) {
     parallelFor((rows + rowsPerTask - 1) / rowsPerTask, job.threads, [&](std::size_t task) {
@@ -67,7 +69,8 @@ SimilarityGraph buildSimilarityGraph(std::span<const Id> neighbors, std::size_t 
           throw argumentError("knnGraph", "row " + std::to_string(row) + " has a neighbor twice");
         }
         body(row, std::span<const Id>(outgoing),
-             std::span(incoming.rows).subspan(incoming.offsets[row], incoming.offsets[row + 1] - incoming.offsets[row]));
+             std::span(incoming.rows)
+                 .subspan(incoming.offsets[row], incoming.offsets[row + 1] - incoming.offsets[row]));
       }
     });
   };
@@ -82,7 +85,9 @@ SimilarityGraph buildSimilarityGraph(std::span<const Id> neighbors, std::size_t 
   for (std::size_t row = 0; row < rows; ++row) {
     total += degrees[row];
     if (total > std::numeric_limits<std::int32_t>::max()) {
-      throw argumentError("knnGraph", "the similarity graph has more than 2^31 - 1 directed edges; use fewer neighbors or rows");
+      throw argumentError(
+          "knnGraph",
+          "the similarity graph has more than 2^31 - 1 directed edges; use fewer neighbors or rows");
     }
     graph.offsets[row + 1] = static_cast<std::int32_t>(total);
   }

@@ -56,7 +56,8 @@ struct TrainingResult {
 /// order:
 /// 1. the split: 0 .. n - 1 is shuffled, the first floor(n * validationFraction) rows are held out, the
 /// others trained;
-/// 2. the weights, layer by layer: (2 uniform() - 1) / sqrt(inputs), which on MNIST ended at a lower validation loss
+/// 2. the weights, layer by layer: (2 uniform() - 1) / sqrt(inputs), which on MNIST ended at a lower
+/// validation loss
 ///    than the wider sqrt(6 / inputs) of He et al. 2015; biases are 0;
 /// 3. and on, one an epoch: the rows to be trained, in the split's order, are shuffled, and taken batch by
 /// batch.

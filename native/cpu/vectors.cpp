@@ -19,18 +19,22 @@ void prepareRow(const Matrix& source, std::size_t i, Metric metric, const std::s
   for (std::size_t c = 0; c < source.columns; ++c) squared += static_cast<double>(row[c]) * row[c];
   if (!std::isfinite(squared)) {
     const float* bad = std::find_if(row, row + source.columns, [](float x) { return !std::isfinite(x); });
-    throw argumentError(argument, "row " + std::to_string(i) + ", column " + std::to_string(bad - row) + " is " +
-                                      (std::isnan(*bad) ? "NaN" : "infinite") + "; every value must be a finite number");
+    throw argumentError(argument, "row " + std::to_string(i) + ", column " + std::to_string(bad - row) +
+                                      " is " + (std::isnan(*bad) ? "NaN" : "infinite") +
+                                      "; every value must be a finite number");
   }
   if (squared > maxSquaredNorm) {
-    throw argumentError(argument, "row " + std::to_string(i) + " has values so large that distances overflow; scale the vectors down");
+    throw argumentError(argument, "row " + std::to_string(i) +
+                                      " has values so large that distances overflow; scale the vectors down");
   }
   if (metric != Metric::cosine) {
     if (out != nullptr) std::copy_n(row, source.columns, out);
     return;
   }
   if (squared == 0) {
-    throw argumentError(argument, "row " + std::to_string(i) + " is all zeros and has no direction; leave it out or use another metric");
+    throw argumentError(argument,
+                        "row " + std::to_string(i) +
+                            " is all zeros and has no direction; leave it out or use another metric");
   }
   if (out == nullptr) return;
   const double scale = 1 / std::sqrt(squared);
@@ -39,7 +43,8 @@ void prepareRow(const Matrix& source, std::size_t i, Metric metric, const std::s
 
 }  // namespace
 
-void prepareVectors(const Matrix& source, Metric metric, const std::string& argument, std::span<float> out, const Job& job) {
+void prepareVectors(const Matrix& source, Metric metric, const std::string& argument, std::span<float> out,
+                    const Job& job) {
   const std::size_t rowsPerTask = std::max<std::size_t>(1, valuesPerTask / source.columns);
   parallelFor((source.rows + rowsPerTask - 1) / rowsPerTask, job.threads, [&](std::size_t task) {
     job.check();
@@ -54,7 +59,8 @@ std::optional<std::size_t> findNotFinite(std::span<const float> values, const Jo
   std::optional<std::size_t> first;
   parallelFor((values.size() + valuesPerTask - 1) / valuesPerTask, job.threads, [&](std::size_t task) {
     job.check();
-    const auto part = values.subspan(task * valuesPerTask, std::min(valuesPerTask, values.size() - task * valuesPerTask));
+    const auto part =
+        values.subspan(task * valuesPerTask, std::min(valuesPerTask, values.size() - task * valuesPerTask));
     const auto bad = std::find_if(part.begin(), part.end(), [](float x) { return !std::isfinite(x); });
     if (bad == part.end()) return;
     const std::size_t index = task * valuesPerTask + static_cast<std::size_t>(bad - part.begin());

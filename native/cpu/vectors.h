@@ -10,11 +10,12 @@
 
 namespace neural_lsh::cpu {
 
-/// Checks every row and, unless `out` is empty, writes it there (source.rows x source.columns), as a unit row for
-/// cosine. Throws Error ERR_NLSH_ARGUMENT that names
-/// `argument`, the row and the column when a value is NaN or infinite, and the row when it is too long for float
-/// arithmetic (|x|^2 > 2^125) or, for cosine, has no direction.
-void prepareVectors(const Matrix& source, Metric metric, const std::string& argument, std::span<float> out, const Job& job);
+/// Checks every row and, unless `out` is empty, writes it there (source.rows x source.columns), as a unit row
+/// for cosine. Throws Error ERR_NLSH_ARGUMENT that names `argument`, the row and the column when a value is
+/// NaN or infinite, and the row when it is too long for float arithmetic (|x|^2 > 2^125) or, for cosine, has
+/// no direction.
+void prepareVectors(const Matrix& source, Metric metric, const std::string& argument, std::span<float> out,
+                    const Job& job);
 
 /// The first index whose value is NaN or infinite.
 std::optional<std::size_t> findNotFinite(std::span<const float> values, const Job& job);

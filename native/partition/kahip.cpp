@@ -36,9 +36,9 @@ void checkOptions(const Graph& graph, const PartitionOptions& options) {
 /// misses the bound by a few nodes, which enforceBound moves.
 constexpr double leastImbalance = 1e-6;
 
-/// kaffpa takes its arrays as not const, but only reads them. It leaves every node's weight at 1 when given
-/// none.
-void callKaffpa(const Graph& graph, const PartitionOptions& options, Id* labels) {
+/// Returns KaHIP's edge cut. kaffpa takes its arrays as not const, but only reads them. It leaves every
+/// node's weight at 1 when given none.
+int callKaffpa(const Graph& graph, const PartitionOptions& options, Id* labels) {
   int nodes = static_cast<int>(graph.nodes());
   int bins = options.bins;
   double imbalance = std::max(options.imbalance, leastImbalance);
@@ -46,6 +46,7 @@ void callKaffpa(const Graph& graph, const PartitionOptions& options, Id* labels)
   const auto writable = [](std::span<const std::int32_t> values) { return const_cast<int*>(values.data()); };
   kaffpa(&nodes, nullptr, writable(graph.offsets), writable(graph.weights), writable(graph.targets), &bins,
          &imbalance, true, options.seed, static_cast<int>(options.mode), &cut, labels);
+  return cut;
 }
 
 /// KaHIP and the C library keep the state of their random numbers in globals. A call in this process holds
@@ -73,28 +74,36 @@ Error describe(const ChildEnd& end) {
 }
 
 Partition runKahip(const Graph& graph, const PartitionOptions& options, const Job& job) {
-  const SharedMemory memory(graph.nodes() * sizeof(Id));
+  const SharedMemory memory((graph.nodes() + 1) * sizeof(Id));
   Id* const labels = static_cast<Id*>(memory.data());
+  int& cut = labels[graph.nodes()];
   Partition partition;
   auto lock = lockKaffpa(job);
-  if (const auto child = ChildProcess::start([&] { callKaffpa(graph, options, labels); })) {
+  if (const auto child = ChildProcess::start([&] { cut = callKaffpa(graph, options, labels); })) {
     lock.unlock();
     const ChildEnd end = child->wait(job);
     if (end.kind != ChildEnd::Kind::finished) throw describe(end);
     partition.peakBytes = end.peakBytes;
   } else {
-    callKaffpa(graph, options, labels);
+    cut = callKaffpa(graph, options, labels);
   }
   partition.labels.assign(labels, labels + graph.nodes());
+  partition.edgeCut = cut;
   return partition;
 }
 
-void checkLabels(const Partition& partition, const PartitionOptions& options) {
+/// What KaHIP returned must be a partition, and the cut that it gave must be that partition's.
+void checkResult(const Graph& graph, const Partition& partition, const PartitionOptions& options) {
   for (const Id label : partition.labels) {
     if (label < 0 || label >= options.bins) {
       throw Error("ERR_NLSH_PARTITION",
                   "KaHIP returned the bin " + std::to_string(label) + " of " + std::to_string(options.bins));
     }
+  }
+  const std::int64_t cut = edgeCut(graph, partition.labels);
+  if (partition.edgeCut != cut) {
+    throw Error("ERR_NLSH_PARTITION", "KaHIP gave the edge cut " + std::to_string(partition.edgeCut) +
+                                          ", but that of its partition is " + std::to_string(cut));
   }
 }
 
@@ -120,7 +129,7 @@ Partition partitionGraph(const Graph& graph, const PartitionOptions& options, co
   checkGraph(graph, job);
   checkOptions(graph, options);
   Partition partition = runKahip(graph, options, job);
-  checkLabels(partition, options);
+  checkResult(graph, partition, options);
   enforceBound(graph, options.bins, sizeBound(graph.nodes(), options), partition.labels);
   const auto largest = static_cast<double>(std::ranges::max(binSizes(partition.labels, options.bins)));
   partition.balance = largest * options.bins / static_cast<double>(graph.nodes());

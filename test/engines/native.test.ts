@@ -64,7 +64,10 @@ test('rows are reordered into another array and in place', async (t) => {
   const { ids, offsets } = await engine.groupIntoBins(labels, bins, { from, to, dimensions }, job)
   t.deepEqual(from, randomVectors(rows, dimensions, 6))
   ids.forEach((id, row) => {
-    t.deepEqual(to.subarray(row * dimensions, (row + 1) * dimensions), from.subarray(id * dimensions, (id + 1) * dimensions))
+    t.deepEqual(
+      to.subarray(row * dimensions, (row + 1) * dimensions),
+      from.subarray(id * dimensions, (id + 1) * dimensions)
+    )
     t.true(row >= (offsets[labels[id] as number] as number) && row < (offsets[(labels[id] as number) + 1] as number))
   })
   await engine.groupIntoBins(labels, bins, { from, to: from, dimensions }, job)
@@ -74,7 +77,12 @@ test('rows are reordered into another array and in place', async (t) => {
 test('a damaged k-NN graph is refused', async (t) => {
   const distances = new Float32Array(4)
   const graph = (...ids: number[]) => ({ neighbors: 2, ids: Int32Array.from(ids), distances })
-  for (const broken of [graph(1, 1, 0, 2, 0, 1), graph(0, 1, 0, 2, 0, 1), graph(1, 9, 0, 2, 0, 1), graph(1, -1, 0, 2, 0, 1)]) {
+  for (const broken of [
+    graph(1, 1, 0, 2, 0, 1),
+    graph(0, 1, 0, 2, 0, 1),
+    graph(1, 9, 0, 2, 0, 1),
+    graph(1, -1, 0, 2, 0, 1)
+  ]) {
     await t.throwsAsync(engine.similarityGraph(broken, job), { instanceOf: ArgumentError })
   }
 })
@@ -106,7 +114,10 @@ for (const metric of ['euclidean', 'cosine', 'inner-product'] as const) {
     const found = await searcher.searchBatch(queries, k, { probes: bins }, job)
     for (let i = 0; i < 30; i++) {
       const expected = nearest(metric, original, prepared, i, dimensions, k)
-      t.deepEqual([...found.ids.subarray(i * k, (i + 1) * k)], expected.map(({ id }) => id))
+      t.deepEqual(
+        [...found.ids.subarray(i * k, (i + 1) * k)],
+        expected.map(({ id }) => id)
+      )
       found.distances.subarray(i * k, (i + 1) * k).forEach((value, j) => {
         t.true(Math.abs(value - (expected[j]?.distance ?? 0)) < 1e-6)
       })
@@ -128,12 +139,16 @@ test('routes are the softmax of the network, and probing follows them', async (t
   for (let q = 0; q < 80; q++) {
     const logits = Array.from({ length: bins }, (_, b) => {
       let sum = parameters[dimensions * bins + b] as number
-      for (let c = 0; c < dimensions; c++) sum += (parameters[b * dimensions + c] as number) * (queries[q * dimensions + c] as number)
+      for (let c = 0; c < dimensions; c++)
+        sum += (parameters[b * dimensions + c] as number) * (queries[q * dimensions + c] as number)
       return sum
     })
     const total = logits.reduce((sum, logit) => sum + Math.exp(logit), 0)
     const order = logits.map((logit, bin) => ({ logit, bin })).sort((a, b) => b.logit - a.logit)
-    t.deepEqual([...routes.bins.subarray(q * bins, (q + 1) * bins)], order.map(({ bin }) => bin))
+    t.deepEqual(
+      [...routes.bins.subarray(q * bins, (q + 1) * bins)],
+      order.map(({ bin }) => bin)
+    )
     order.forEach(({ logit }, i) => {
       t.true(Math.abs((routes.probabilities[q * bins + i] as number) - Math.exp(logit) / total) < 1e-5)
     })
@@ -186,7 +201,10 @@ test('a state that does not hold together is refused', async (t) => {
 test('a closed searcher answers with an error, searches that run finish', async (t) => {
   const searcher = await engine.openSearcher(await randomState('euclidean', 2000, 16, 5), job)
   const queries = randomVectors(500, 16, 4)
-  const running = [searcher.search(queries.subarray(0, 16), 5, { probes: 2 }), searcher.searchBatch(queries, 5, { probes: 5 }, job)]
+  const running = [
+    searcher.search(queries.subarray(0, 16), 5, { probes: 2 }),
+    searcher.searchBatch(queries, 5, { probes: 5 }, job)
+  ]
   searcher.close()
   for (const result of await Promise.all(running)) t.true(result.ids.length > 0)
   t.throws(() => searcher.searchSync(queries.subarray(0, 16), 5, { probes: 2 }), { instanceOf: ClosedError })

@@ -28,8 +28,14 @@ async function checkKnnGraph(engine: Engine, vectors: Float32Array, rows: number
   for (let i = 0; i < rows; i += Math.ceil(rows / 25)) {
     const others = nearest(metric, vectors, vectors, i, dimensions, k, i)
     const all = nearest(metric, vectors, vectors, i, dimensions, k)
-    assert.deepEqual([...graph.ids.subarray(i * k, (i + 1) * k)], others.map(({ id }) => id))
-    assert.deepEqual([...found.ids.subarray(i * k, (i + 1) * k)], all.map(({ id }) => id))
+    assert.deepEqual(
+      [...graph.ids.subarray(i * k, (i + 1) * k)],
+      others.map(({ id }) => id)
+    )
+    assert.deepEqual(
+      [...found.ids.subarray(i * k, (i + 1) * k)],
+      all.map(({ id }) => id)
+    )
     const expected = Float32Array.from(others, (other) => other.distance)
     graph.distances.subarray(i * k, (i + 1) * k).forEach((value, j) => {
       assert.ok(Math.abs(value - (expected[j] as number)) <= 1e-6 * Math.abs(value) + 1e-7, `${value} ${expected[j]}`)
@@ -41,7 +47,12 @@ const engine = createNativeEngine()
 for (const [kind, value] of Object.entries(kinds)) {
   for (const metric of ['euclidean', 'cosine', 'inner-product'] as const) {
     if (metric === 'cosine' && (kind === 'sparse' || kind === 'few integers')) continue // ties that rounding breaks
-    for (const [rows, dimensions] of [[2, 1], [30, 5], [700, 33], [1200, 300]] as const) {
+    for (const [rows, dimensions] of [
+      [2, 1],
+      [30, 5],
+      [700, 33],
+      [1200, 300]
+    ] as const) {
       const raw = Float32Array.from({ length: rows * dimensions }, value)
       const vectors = await engine.prepareVectors(raw, dimensions, metric, 'vectors', job)
       await checkKnnGraph(engine, vectors, rows, dimensions, metric).catch((error) => {

@@ -1,5 +1,6 @@
-// The inner loops of the CPU engine. Each is compiled several times, once for every instruction set worth having,
-// and picked once at run time; all variants compute the same thing, in an order of additions of their own.
+// The inner loops of the CPU engine. Each is compiled several times, once for every instruction set worth
+// having, and picked once at run time; all variants compute the same thing, in an order of additions of their
+// own.
 #pragma once
 
 #include <cstddef>
@@ -13,8 +14,8 @@ struct TileCandidate {
   float distance;
 };
 
-/// What one step of Adam needs beside the arrays (cpu/adam.h): 1 - beta1, beta2, 1 - beta2, the learning rate / (1 - beta1^t),
-/// 1 / sqrt(1 - beta2^t), and epsilon.
+/// What one step of Adam needs beside the arrays (cpu/adam.h): 1 - beta1, beta2, 1 - beta2, the learning rate
+/// / (1 - beta1^t), 1 / sqrt(1 - beta2^t), and epsilon.
 struct AdamStep {
   float firstRate, secondDecay, secondRate, stepSize, rootCorrection, epsilon;
 };
@@ -22,31 +23,37 @@ struct AdamStep {
 struct Kernels {
   const char* name;
 
-  /// Register tile of the matrix product: C[rows x columns] (+)= A B, A packed as k x tileRows, B as k x tileColumns.
+  /// Register tile of the matrix product: C[rows x columns] (+)= A B, A packed as k x tileRows, B as k x
+  /// tileColumns.
   std::size_t tileRows;
   std::size_t tileColumns;
-  void (*sgemmTile)(std::size_t k, const float* a, const float* b, float* c, std::size_t strideC, bool accumulate);
+  void (*sgemmTile)(std::size_t k, const float* a, const float* b, float* c, std::size_t strideC,
+                    bool accumulate);
 
   /// out[c * outStride + r] = in[r * inStride + c] for r < rows, c < columns.
   void (*transpose)(const float* in, std::size_t inStride, std::size_t rows, std::size_t columns, float* out,
                     std::size_t outStride);
 
-  /// One row of a tile of products: d_j = rowTerm + columnTerms[j] + scale * products[j]; writes every (j, d_j) with
-  /// d_j <= rowThreshold or d_j <= columnThresholds[j] to out (room for `count`) and returns how many.
-  std::size_t (*selectBelow)(const float* products, std::size_t count, float rowTerm, const float* columnTerms,
-                             float scale, float rowThreshold, const float* columnThresholds, TileCandidate* out);
+  /// One row of a tile of products: d_j = rowTerm + columnTerms[j] + scale * products[j]; writes every (j,
+  /// d_j) with d_j <= rowThreshold or d_j <= columnThresholds[j] to out (room for `count`) and returns how
+  /// many.
+  std::size_t (*selectBelow)(const float* products, std::size_t count, float rowTerm,
+                             const float* columnTerms, float scale, float rowThreshold,
+                             const float* columnThresholds, TileCandidate* out);
 
   /// out[r] = |query - rows[r]|^2 and <query, rows[r]>, rows contiguous, in float.
-  void (*squaredDistances)(const float* query, const float* rows, std::size_t count, std::size_t columns, float* out);
-  void (*dotProducts)(const float* query, const float* rows, std::size_t count, std::size_t columns, float* out);
+  void (*squaredDistances)(const float* query, const float* rows, std::size_t count, std::size_t columns,
+                           float* out);
+  void (*dotProducts)(const float* query, const float* rows, std::size_t count, std::size_t columns,
+                      float* out);
 
   /// The same of one pair, every operation in double.
   double (*exactSquaredDistance)(const float* a, const float* b, std::size_t columns);
   double (*exactDotProduct)(const float* a, const float* b, std::size_t columns);
 
   /// One step of Adam on `count` parameters and their moments.
-  void (*adam)(const AdamStep& step, std::size_t count, const float* gradient, float* parameters, float* firstMoments,
-               float* secondMoments);
+  void (*adam)(const AdamStep& step, std::size_t count, const float* gradient, float* parameters,
+               float* firstMoments, float* secondMoments);
 };
 
 extern const Kernels baselineKernels;
@@ -55,8 +62,8 @@ extern const Kernels avx2Kernels;
 extern const Kernels avx512Kernels;
 #endif
 
-/// The fastest variant that this CPU runs. The environment variable NEURAL_LSH_KERNELS = baseline | avx2 | avx512
-/// asks for a lesser one (a variant that the CPU does not have is not taken).
+/// The fastest variant that this CPU runs. The environment variable NEURAL_LSH_KERNELS = baseline | avx2 |
+/// avx512 asks for a lesser one (a variant that the CPU does not have is not taken).
 const Kernels& kernels();
 
 }  // namespace neural_lsh::cpu

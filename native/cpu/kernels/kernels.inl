@@ -1,7 +1,7 @@
-// The kernels, written once over vectors of LANES floats (GCC and Clang vector extensions). The including file sets
-// LANES, TILE_ROWS, TILE_VECTORS and the table's name, and is compiled for its instruction set. Everything here has
-// internal linkage and no standard header with inline code is included: otherwise the linker could keep, for the
-// whole program, a copy of a shared function that only some CPUs can run.
+// The kernels, written once over vectors of LANES floats (GCC and Clang vector extensions). The including
+// file sets LANES, TILE_ROWS, TILE_VECTORS and the table's name, and is compiled for its instruction set.
+// Everything here has internal linkage and no standard header with inline code is included: otherwise the
+// linker could keep, for the whole program, a copy of a shared function that only some CPUs can run.
 #include "kernels.h"
 
 #ifdef NEURAL_LSH_X86
@@ -16,11 +16,16 @@ namespace {
 typedef float Vector __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
 typedef float Quad __attribute__((vector_size(16), aligned(4), may_alias));
 typedef float HalfVector __attribute__((vector_size(LANES * 2), aligned(4), may_alias));
-typedef double DoubleVector __attribute__((vector_size(LANES * 4)));  // half as many doubles in the same register
+typedef double DoubleVector
+    __attribute__((vector_size(LANES * 4)));  // half as many doubles in the same register
 constexpr std::size_t halfLanes = LANES / 2;
 
-inline Vector load(const float* p) { return *reinterpret_cast<const Vector*>(p); }
-inline void store(float* p, Vector v) { *reinterpret_cast<Vector*>(p) = v; }
+inline Vector load(const float* p) {
+  return *reinterpret_cast<const Vector*>(p);
+}
+inline void store(float* p, Vector v) {
+  *reinterpret_cast<Vector*>(p) = v;
+}
 
 /// The first `count` < LANES floats, zeros behind them.
 inline Vector loadPartial(const float* p, std::size_t count) {
@@ -61,7 +66,8 @@ inline float sum(Vector v) {
   return total;
 }
 
-void sgemmTile(std::size_t k, const float* a, const float* b, float* c, std::size_t strideC, bool accumulate) {
+void sgemmTile(std::size_t k, const float* a, const float* b, float* c, std::size_t strideC,
+               bool accumulate) {
   Vector sums[TILE_ROWS][TILE_VECTORS] = {};
   for (std::size_t p = 0; p < k; ++p, a += TILE_ROWS, b += TILE_VECTORS * LANES) {
     Vector columns[TILE_VECTORS];
@@ -111,8 +117,8 @@ void transpose(const float* in, std::size_t inStride, std::size_t rows, std::siz
   }
 }
 
-std::size_t selectBelow(const float* products, std::size_t count, float rowTerm, const float* columnTerms, float scale,
-                        float rowThreshold, const float* columnThresholds, TileCandidate* out) {
+std::size_t selectBelow(const float* products, std::size_t count, float rowTerm, const float* columnTerms,
+                        float scale, float rowThreshold, const float* columnThresholds, TileCandidate* out) {
   std::size_t found = 0;
   std::size_t j = 0;
   for (; j + LANES <= count; j += LANES) {
@@ -221,8 +227,8 @@ inline void adamVector(const AdamStep& step, const float* gradient, float* param
   store(parameters, load(parameters) - step.stepSize * newFirst / denominator);
 }
 
-void adam(const AdamStep& step, std::size_t count, const float* gradient, float* parameters, float* firstMoments,
-          float* secondMoments) {
+void adam(const AdamStep& step, std::size_t count, const float* gradient, float* parameters,
+          float* firstMoments, float* secondMoments) {
   std::size_t i = 0;
   for (; i + LANES <= count; i += LANES) {
     adamVector(step, gradient + i, parameters + i, firstMoments + i, secondMoments + i);
@@ -246,8 +252,8 @@ void adam(const AdamStep& step, std::size_t count, const float* gradient, float*
 }  // namespace
 
 const Kernels KERNELS_TABLE = {
-    KERNELS_NAME,      TILE_ROWS,     TILE_VECTORS * LANES, sgemmTile,     transpose, selectBelow,
-    scan<Difference>, scan<Product>, exact<Difference>,    exact<Product>, adam,
+    KERNELS_NAME,     TILE_ROWS,     TILE_VECTORS* LANES, sgemmTile,      transpose, selectBelow,
+    scan<Difference>, scan<Product>, exact<Difference>,   exact<Product>, adam,
 };
 
 }  // namespace neural_lsh::cpu

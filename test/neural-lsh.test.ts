@@ -374,7 +374,7 @@ for (const [what, falsify, message] of falsified) {
 
 test('every stage reports its progress from 0 to its total, in order', async (t) => {
   const events: Progress[] = []
-  const classifier = { hidden: [256], epochs: 20, batchSize: 64 }
+  const classifier = { hidden: [256], epochs: 60, batchSize: 64 }
   await NeuralLSH.build(vectors, { ...small, classifier, onProgress: (progress) => events.push(progress) })
   t.deepEqual([...new Set(events.map(({ stage }) => stage))], [...stages])
   for (const name of stages) {

@@ -206,7 +206,7 @@ Napi::Value trainClassifier(const Napi::CallbackInfo& info) {
   options.hidden = counts(request, "hidden");
   options.epochs = count(request, "epochs");
   options.batchSize = count(request, "batchSize");
-  options.optimizer.learningRate = number(request, "learningRate");
+  options.learningRate = number(request, "learningRate");
   options.validationFraction = number(request, "validationFraction");
   options.seed = count(request, "seed");
   if (has(request, "initialParameters")) options.initialParameters = floats(request, "initialParameters");

@@ -7,7 +7,6 @@
 namespace neural_lsh::cpu {
 
 struct AdamOptions {
-  double learningRate = 1e-3;
   double beta1 = 0.9;
   double beta2 = 0.999;
   double epsilon = 1e-8;  // added to the root of the bias-corrected second moment
@@ -18,7 +17,7 @@ class Adam {
   Adam(const AdamOptions& options, std::size_t parameters)
       : options_(options), firstMoments_(parameters), secondMoments_(parameters) {}
 
-  void step(float* parameters, const float* gradient, std::size_t threads);
+  void step(double learningRate, float* parameters, const float* gradient, std::size_t threads);
 
  private:
   AdamOptions options_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <numbers>
 #include <numeric>
 #include <sstream>
 #include <string>
@@ -145,9 +146,10 @@ class Trainer {
     Score sum;
     for (std::size_t batch = 0; batch < batches; ++batch) {
       job_.check();
-      sum += trainBatch(batchOf(order_, batch * batchRows_));
+      const std::size_t step = epoch * batches + batch, steps = options_.epochs * batches;
+      sum += trainBatch(batchOf(order_, batch * batchRows_), annealedRate(step, steps));
       if (!std::isfinite(sum.loss)) fail("the loss is not finite", epoch);
-      job_.progress(epoch * batches + batch + 1, options_.epochs * batches);
+      job_.progress(step + 1, steps);
     }
     // The last step's outcome, which no further batch sees.
     const bool finite =
@@ -170,10 +172,16 @@ class Trainer {
     return rows.subspan(first, std::min(batchRows_, rows.size() - first));
   }
 
-  Score trainBatch(std::span<const Id> rows) {
+  /// Half a cosine from the learning rate to 0 (Loshchilov & Hutter, "SGDR", ICLR 2017, eq. 5, one cycle).
+  double annealedRate(std::size_t step, std::size_t steps) const {
+    const double progress = static_cast<double>(step) / static_cast<double>(steps);
+    return options_.learningRate * (1 + std::cos(std::numbers::pi * progress)) / 2;
+  }
+
+  Score trainBatch(std::span<const Id> rows, double learningRate) {
     const Score sum = forward(rows);
     network_.backward(classifier_.parameters.data(), rows.size(), gradient_.data(), threads_);
-    optimizer_.step(classifier_.parameters.data(), gradient_.data(), threads_);
+    optimizer_.step(learningRate, classifier_.parameters.data(), gradient_.data(), threads_);
     return sum;
   }
 

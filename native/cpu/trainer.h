@@ -16,6 +16,7 @@ struct TrainingOptions {
   std::vector<std::size_t> hidden;
   std::size_t epochs = 10;
   std::size_t batchSize = 512;  // an epoch's last batch may be smaller
+  double learningRate = 1e-3;  // of the first step; it falls to 0 along half a cosine
   AdamOptions optimizer;
   double validationFraction = 0.05;  // of the rows, rounded down, held out
   std::uint64_t seed = 1;
@@ -57,8 +58,7 @@ struct TrainingResult {
 /// 1. the split: 0 .. n - 1 is shuffled, the first floor(n * validationFraction) rows are held out, the
 /// others trained;
 /// 2. the weights, layer by layer: (2 uniform() - 1) / sqrt(inputs), which on MNIST ended at a lower
-/// validation loss
-///    than the wider sqrt(6 / inputs) of He et al. 2015; biases are 0;
+/// validation loss than the wider sqrt(6 / inputs) of He et al. 2015; biases are 0;
 /// 3. and on, one an epoch: the rows to be trained, in the split's order, are shuffled, and taken batch by
 /// batch.
 TrainingResult trainClassifier(const TrainingSet& set, const TrainingOptions& options, const Job& job);

@@ -252,7 +252,7 @@ test('identical rows train to the frequencies of their labels', async (t) => {
   const labels = Int32Array.from({ length: rows }, (_, i) => Number(i % 4 === 0))
   const request = { ...words, vectors, dimensions, labels, bins, neighborsPerRow: 0, validationFraction: 0 }
   const trained = await engine.trainClassifier(
-    { ...request, epochs: 100, batchSize: 400, learningRate: 0.01 },
+    { ...request, epochs: 300, batchSize: 400, learningRate: 0.01 },
     { threads: 0 }
   )
   t.is(trained.inputScale, 1)

@@ -117,7 +117,11 @@ export const buildFlags = {
   epochs: number('N', 'Passes over the vectors in training. Default: 10.', 'classifier.epochs'),
   batchSize: number('N', 'Vectors in a mini-batch. Default: 512.', 'classifier.batchSize'),
   'optimizer.type': text('NAME', 'The optimizer: adam. Default: adam.', 'classifier.optimizer.type'),
-  learningRate: number('RATE', "The optimizer's first step; the steps fall to 0 along half a cosine. Default: 0.001.", 'classifier.optimizer.learningRate'),
+  learningRate: number(
+    'RATE',
+    "The optimizer's first step; the steps fall to 0 along half a cosine. Default: 0.001.",
+    'classifier.optimizer.learningRate'
+  ),
   softLabels: number(
     'S',
     'Train on the bins of the S nearest neighbors, not only on the own bin; 0: on the own bin only. Default: 10.',

@@ -86,6 +86,7 @@ export interface TrainingRequest {
   hidden: number[]
   epochs: number
   batchSize: number
+  /** Of the first step; it falls to 0 along half a cosine. */
   learningRate: number
   validationFraction: number
   seed: number

@@ -16,7 +16,7 @@ struct TrainingOptions {
   std::vector<std::size_t> hidden;
   std::size_t epochs = 10;
   std::size_t batchSize = 512;  // an epoch's last batch may be smaller
-  double learningRate = 1e-3;  // of the first step; it falls to 0 along half a cosine
+  double learningRate = 1e-3;   // of the first step; it falls to 0 along half a cosine
   AdamOptions optimizer;
   double validationFraction = 0.05;  // of the rows, rounded down, held out
   std::uint64_t seed = 1;

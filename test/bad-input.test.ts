@@ -116,7 +116,7 @@ test('a vector without a direction has no cosine', async (t) => {
   await t.notThrowsAsync(() => t.context.index.search(new Float32Array(4)), 'but it has a distance')
 })
 
-test('build: options of the issue', async (t) => {
+test('build: options out of their range', async (t) => {
   await rejectsArgument(t, () => build(vectors, { ...small, dimensions: 0 }), 'dimensions', /1 to 65536/)
   await rejectsArgument(t, () => build(vectors, { ...small, bins: 1 }), 'bins', /2 to 60/)
   await rejectsArgument(t, () => build(vectors, { ...small, bins: 61 }), 'bins', /2 to 60/)

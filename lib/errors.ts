@@ -45,6 +45,14 @@ export class FileError extends NeuralLSHError {
   }
 }
 
+/** V8 throws a RangeError where an array finds no memory; everything else comes back as it is. */
+export function asMemoryError(error: unknown): unknown {
+  if (!(error instanceof RangeError && /allocation failed/i.test(error.message))) return error
+  return new NeuralLSHError('ERR_NLSH_MEMORY', 'not enough memory for the result or a copy of the vectors', {
+    cause: error
+  })
+}
+
 /** The index was closed. */
 export class ClosedError extends NeuralLSHError {
   override name = 'ClosedError'

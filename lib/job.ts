@@ -1,5 +1,6 @@
 /** Runs stages for a caller: tells their progress, stops them on the caller's signal or when its callback throws. */
 import type { JobOptions } from './engines/engine.js'
+import { asMemoryError } from './errors.js'
 import type { Progress, Run, StageName } from './options.js'
 
 /** Runs one named stage; its progress is reported from 0 to its total. */
@@ -58,6 +59,8 @@ export async function runJob<T>(
     const result = await body({ threads, signal: controller.signal, onProgress: report, stage })
     controller.signal.throwIfAborted()
     return result
+  } catch (error) {
+    throw asMemoryError(error)
   } finally {
     signal?.removeEventListener('abort', abort)
   }

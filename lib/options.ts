@@ -79,7 +79,7 @@ export interface OptimizerOptions {
 export interface ClassifierOptions {
   /** Widths of the hidden layers, 1 to 65536 each, at most 16 of them; default [512]. [] is a linear classifier. */
   hidden?: readonly number[] | undefined
-  /** Passes over the vectors, 1 to 100000, default 10. */
+  /** Passes over the vectors, 1 to 10000, default 10. */
   epochs?: number | undefined
   /** Vectors in a mini-batch, from 1; default 512. */
   batchSize?: number | undefined
@@ -217,7 +217,7 @@ const classifier = (neighborsPerRow: number) => ({
     (value) => Array.isArray(value) && value.length <= 16 && value.every(isIntegerWithin(1, 65536)),
     [512]
   ),
-  epochs: integer(1, 100_000, 10),
+  epochs: integer(1, 10_000, 10, 'an index file holds the history of no more'),
   batchSize: integer(1, largestId, 512),
   optimizer: {
     type: oneOf(['adam'] as const, 'adam'),

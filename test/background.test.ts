@@ -72,7 +72,7 @@ test.serial('a 10 ms timer fires on time while an index is built, saved, opened 
 const endless: [StageName, number, Partial<BuildOptions>][] = [
   ['knn-graph', 150_000, {}],
   ['partition', 12_000, { bins: 512, partition: { mode: 'strong' } }],
-  ['classifier', 2000, { classifier: { epochs: 100_000 } }]
+  ['classifier', 2000, { classifier: { epochs: 10_000 } }]
 ]
 
 for (const [stage, rows, options] of endless) {
@@ -187,7 +187,7 @@ test.serial('worker threads build what the main thread builds, all at once', asy
 test.serial('a worker may end in the middle of a build', async (t) => {
   const { worker, message } = startWorker(
     `const onProgress = ({ stage }) => stage === workerData.stage && parentPort.postMessage(stage)
-     await NeuralLSH.build(vectors, { dimensions: 16, classifier: { epochs: 100000 }, onProgress })`,
+     await NeuralLSH.build(vectors, { dimensions: 16, classifier: { epochs: 10000 }, onProgress })`,
     { rows: 3000, stage: 'classifier' }
   )
   t.is(await message, 'classifier')
@@ -205,7 +205,7 @@ test.serial('a process may exit in the middle of a build', async (t) => {
     import { NeuralLSH } from ${JSON.stringify(lib)}
     import { clustered } from ${JSON.stringify(support)}
     const onProgress = ({ stage }) => stage === 'classifier' && setTimeout(() => process.exit(7), 30)
-    await NeuralLSH.build(clustered(3000, 16), { dimensions: 16, classifier: { epochs: 100000 }, onProgress })`
+    await NeuralLSH.build(clustered(3000, 16), { dimensions: 16, classifier: { epochs: 10000 }, onProgress })`
   const child = spawn(process.execPath, ['--import=tsx', '--input-type=module', '--eval', code], { stdio: 'inherit' })
   t.deepEqual(await once(child, 'exit'), [7, null])
 })

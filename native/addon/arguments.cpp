@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <new>
+#include <system_error>
 
 #include "../core/error.h"
 #include "../core/job.h"
@@ -26,6 +27,16 @@ std::span<T> typedArray(const Napi::Object& object, const char* name, napi_typed
           std::string("must be a ") + typeName);
   auto array = value.As<Napi::TypedArrayOf<T>>();
   return {array.Data(), array.ElementLength()};
+}
+
+constexpr const char* constructorName(float) {
+  return "Float32Array";
+}
+constexpr const char* constructorName(double) {
+  return "Float64Array";
+}
+constexpr const char* constructorName(std::int32_t) {
+  return "Int32Array";
 }
 
 }  // namespace
@@ -102,6 +113,20 @@ Metric metric(const Napi::Object& object) {
   return Metric::innerProduct;
 }
 
+template <typename T>
+std::span<T> output(Napi::Object result, const char* name, std::size_t size) {
+  const Napi::Env env = result.Env();
+  const Napi::Function constructor = env.Global().Get(constructorName(T{})).template As<Napi::Function>();
+  const Napi::Object made = constructor.New({Napi::Number::New(env, static_cast<double>(size))});
+  auto array = made.template As<Napi::TypedArrayOf<T>>();
+  result.Set(name, array);
+  return {array.Data(), array.ElementLength()};
+}
+
+template std::span<float> output(Napi::Object, const char*, std::size_t);
+template std::span<double> output(Napi::Object, const char*, std::size_t);
+template std::span<std::int32_t> output(Napi::Object, const char*, std::size_t);
+
 Napi::Error toError(Napi::Env env, std::exception_ptr exception) {
   try {
     std::rethrow_exception(exception);
@@ -111,6 +136,9 @@ Napi::Error toError(Napi::Env env, std::exception_ptr exception) {
     return makeError(env, "ERR_NLSH_CANCELLED", {}, error.what());
   } catch (const std::bad_alloc&) {
     return makeError(env, "ERR_NLSH_MEMORY", {}, "not enough memory");
+  } catch (const std::system_error& error) {
+    return makeError(env, "ERR_NLSH_MEMORY", {},
+                     std::string("the system grants no further thread: ") + error.what());
   } catch (const std::exception& error) {
     return Napi::Error::New(env, error.what());
   }

@@ -31,6 +31,11 @@ bool has(const Napi::Object& object, const char* name);
 Matrix matrix(const Napi::Object& object, const char* name, std::size_t columns);
 Metric metric(const Napi::Object& object);
 
+/// A new typed array of `size` zeros under `name` in the result, and the core's view of it. JavaScript's own
+/// constructor makes it: that throws where memory is short, while Node-API's function ends the process.
+template <typename T>
+std::span<T> output(Napi::Object result, const char* name, std::size_t size);
+
 /// The JavaScript error for an exception of the core: code and argument as properties.
 Napi::Error toError(Napi::Env env, std::exception_ptr exception);
 

@@ -35,7 +35,11 @@ class RunningJob {
         napi_create_threadsafe_function(env, nullptr, nullptr, Napi::String::New(env, "neural_lsh job"), 0, 1,
                                         this, finalize, this, onJavaScriptThread, &function_);
     if (status != napi_ok) throw Napi::Error::New(env, "no thread-safe function could be made");
-    thread_ = std::thread([this] { run(); });
+    try {
+      thread_ = std::thread([this] { run(); });
+    } catch (...) {
+      finish(std::current_exception());
+    }
   }
 
  private:
@@ -43,9 +47,14 @@ class RunningJob {
     try {
       job_.check();
       work_(job_);
+      finish(nullptr);
     } catch (...) {
-      error_ = std::current_exception();
+      finish(std::current_exception());
     }
+  }
+
+  void finish(std::exception_ptr error) {
+    error_ = error;
     finished_ = true;
     if (call()) napi_release_threadsafe_function(function_, napi_tsfn_release);
   }

@@ -70,17 +70,10 @@ struct Answer {
   cpu::SearchOutput output;
 
   Answer(Napi::Env env, std::size_t queries, std::size_t k) : object(Napi::Object::New(env)) {
-    auto ids = Napi::Int32Array::New(env, queries * k), candidates = Napi::Int32Array::New(env, queries),
-         probes = Napi::Int32Array::New(env, queries);
-    auto distances = Napi::Float32Array::New(env, queries * k);
-    object.Set("ids", ids);
-    object.Set("distances", distances);
-    object.Set("candidates", candidates);
-    object.Set("probes", probes);
-    output = {{ids.Data(), queries * k},
-              {distances.Data(), queries * k},
-              {candidates.Data(), queries},
-              {probes.Data(), queries}};
+    output.ids = addon::output<std::int32_t>(object, "ids", queries * k);
+    output.distances = addon::output<float>(object, "distances", queries * k);
+    output.candidates = addon::output<std::int32_t>(object, "candidates", queries);
+    output.probes = addon::output<std::int32_t>(object, "probes", queries);
   }
 };
 
@@ -205,16 +198,12 @@ class Searcher : public Napi::ObjectWrap<Searcher> {
     require(info.Env(), probes >= 1 && probes <= open->index.bins(), "probes",
             "must be between 1 and the number of bins");
     Napi::Object result = Napi::Object::New(info.Env());
-    auto bins = Napi::Int32Array::New(info.Env(), size);
-    auto probabilities = Napi::Float32Array::New(info.Env(), size);
-    result.Set("bins", bins);
-    result.Set("probabilities", probabilities);
-    const std::span<Id> binsOut(bins.Data(), size);
-    const std::span<float> probabilitiesOut(probabilities.Data(), size);
+    const auto bins = output<std::int32_t>(result, "bins", size);
+    const auto probabilities = output<float>(result, "probabilities", size);
     return startJob(info[1].As<Napi::Object>(),
                     {object, result,
-                     [open, queries, probes, binsOut, probabilitiesOut](const Job& job) {
-                       cpu::route(open->index, queries, probes, "queries", binsOut, probabilitiesOut, job);
+                     [open, queries, probes, bins, probabilities](const Job& job) {
+                       cpu::route(open->index, queries, probes, "queries", bins, probabilities, job);
                      },
                      nullptr});
   }

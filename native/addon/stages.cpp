@@ -19,14 +19,6 @@
 namespace neural_lsh::addon {
 namespace {
 
-/// A new typed array under `name` in the result, and the core's view of it.
-template <typename Array>
-auto output(Napi::Object result, const char* name, std::size_t size) {
-  auto array = Array::New(result.Env(), size);
-  result.Set(name, array);
-  return std::span(array.Data(), array.ElementLength());
-}
-
 /// Copies, on the job's thread, what the core made into an array that JavaScript owns. External buffers,
 /// which need no copy, are no choice: an environment that ends frees them while jobs still read them.
 void copy(const std::vector<std::int32_t>& values, std::span<std::int32_t> array) {
@@ -47,7 +39,7 @@ Napi::Value prepareVectors(const Napi::CallbackInfo& info) {
   const auto result = Napi::Object::New(info.Env());
   std::span<float> prepared;
   if (kind == Metric::cosine) {
-    prepared = output<Napi::Float32Array>(result, "vectors", vectors.rows * vectors.columns);
+    prepared = output<float>(result, "vectors", vectors.rows * vectors.columns);
   } else {
     result.Set("vectors", request.Get("vectors"));
   }
@@ -66,8 +58,8 @@ Napi::Value knnGraph(const Napi::CallbackInfo& info) {
   require(info.Env(), k >= 1 && k < vectors.rows, "neighbors",
           "must be between 1 and the number of vectors - 1");
   const auto result = Napi::Object::New(info.Env());
-  const auto ids = output<Napi::Int32Array>(result, "ids", vectors.rows * k);
-  const auto distances = output<Napi::Float32Array>(result, "distances", vectors.rows * k);
+  const auto ids = output<std::int32_t>(result, "ids", vectors.rows * k);
+  const auto distances = output<float>(result, "distances", vectors.rows * k);
   return startJob(info[1].As<Napi::Object>(),
                   {request, result,
                    [vectors, k, ids, distances, kind = metric(request)](const Job& job) {
@@ -84,8 +76,8 @@ Napi::Value exactSearch(const Napi::CallbackInfo& info) {
                queries = matrix(request, "queries", dimensions);
   require(info.Env(), k >= 1 && k <= vectors.rows, "k", "must be between 1 and the number of vectors");
   const auto result = Napi::Object::New(info.Env());
-  const auto ids = output<Napi::Int32Array>(result, "ids", queries.rows * k);
-  const auto distances = output<Napi::Float32Array>(result, "distances", queries.rows * k);
+  const auto ids = output<std::int32_t>(result, "ids", queries.rows * k);
+  const auto distances = output<float>(result, "distances", queries.rows * k);
   return startJob(info[1].As<Napi::Object>(),
                   {request, result,
                    [vectors, queries, k, ids, distances, kind = metric(request)](const Job& job) {
@@ -102,9 +94,9 @@ Napi::Value similarityGraph(const Napi::CallbackInfo& info) {
           "must hold whole rows of neighbors");
   const std::size_t rows = neighbors.size() / k;
   const auto result = Napi::Object::New(info.Env());
-  const auto offsets = output<Napi::Int32Array>(result, "xadj", rows + 1);
-  const auto targets = output<Napi::Int32Array>(result, "adjncy", 2 * neighbors.size());
-  const auto weights = output<Napi::Int32Array>(result, "adjcwgt", 2 * neighbors.size());
+  const auto offsets = output<std::int32_t>(result, "xadj", rows + 1);
+  const auto targets = output<std::int32_t>(result, "adjncy", 2 * neighbors.size());
+  const auto weights = output<std::int32_t>(result, "adjcwgt", 2 * neighbors.size());
   return startJob(info[1].As<Napi::Object>(),
                   {request, result,
                    [neighbors, rows, k, offsets, targets, weights](const Job& job) {
@@ -144,7 +136,7 @@ Napi::Value partition(const Napi::CallbackInfo& info) {
                                  number(request, "imbalance"), kahipMode(request),
                                  static_cast<std::int32_t>(number(request, "seed"))};
   const auto result = Napi::Object::New(info.Env());
-  const auto labels = output<Napi::Int32Array>(result, "labels", graph.nodes());
+  const auto labels = output<std::int32_t>(result, "labels", graph.nodes());
   const auto partition = std::make_shared<Partition>();
   return startJob(info[1].As<Napi::Object>(),
                   {request, result,
@@ -173,10 +165,9 @@ Napi::Object epochObject(Napi::Env env, std::size_t epoch, const cpu::EpochRepor
 
 void setClassifier(Napi::Object result, const cpu::TrainingResult& trained) {
   const Napi::Env env = result.Env();
-  const auto parameters =
-      output<Napi::Float32Array>(result, "parameters", trained.classifier.parameters.size());
+  const auto parameters = output<float>(result, "parameters", trained.classifier.parameters.size());
   std::copy(trained.classifier.parameters.begin(), trained.classifier.parameters.end(), parameters.begin());
-  const auto mean = output<Napi::Float32Array>(result, "inputMean", trained.classifier.input.mean.size());
+  const auto mean = output<float>(result, "inputMean", trained.classifier.input.mean.size());
   std::copy(trained.classifier.input.mean.begin(), trained.classifier.input.mean.end(), mean.begin());
   result.Set("inputScale", trained.classifier.input.scale);
   const auto& widths = trained.classifier.shape.widths;
@@ -224,8 +215,8 @@ Napi::Value groupIntoBins(const Napi::CallbackInfo& info) {
   const auto labels = integers(request, "labels");
   const std::size_t bins = count(request, "bins");
   const auto result = Napi::Object::New(info.Env());
-  const auto offsets = output<Napi::Int32Array>(result, "offsets", bins + 1);
-  const auto ids = output<Napi::Int32Array>(result, "ids", labels.size());
+  const auto offsets = output<std::int32_t>(result, "offsets", bins + 1);
+  const auto ids = output<std::int32_t>(result, "ids", labels.size());
   Matrix from;
   std::span<float> to;
   if (has(request, "from")) {
@@ -256,7 +247,7 @@ Napi::Value lossAndGradient(const Napi::CallbackInfo& info) {
   require(info.Env(), rows * shape.outputs() == targets.size() && rows * shape.inputs() == inputs.size(),
           "targets", "must have one row for each row of inputs");
   const auto result = Napi::Object::New(info.Env());
-  const auto gradient = output<Napi::Float64Array>(result, "gradient", parameters.size());
+  const auto gradient = output<double>(result, "gradient", parameters.size());
   try {
     result.Set("loss", cpu::lossAndGradient<double>(shape, parameters, inputs.data(), targets.data(), rows,
                                                     gradient));

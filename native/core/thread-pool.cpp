@@ -6,6 +6,7 @@
 #include <exception>
 #include <memory>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -38,7 +39,11 @@ class Pool {
  public:
   Pool() {
     const std::size_t workers = hardwareThreads() - 1;
-    for (std::size_t i = 0; i < workers; ++i) std::thread([this] { serve(); }).detach();
+    try {
+      for (std::size_t i = 0; i < workers; ++i) std::thread([this] { serve(); }).detach();
+    } catch (const std::system_error&) {
+      // The system grants no more threads: those that there are, and the callers, do the work.
+    }
   }
 
   void run(Loop& loop) {

@@ -370,6 +370,15 @@ for (const [what, falsify, message] of falsified) {
   })
 }
 
+test('the longest training that is allowed leaves a history that a file can hold', async (t) => {
+  const points = Float32Array.from({ length: 120 }, (_, i) => Math.sin(i))
+  const classifier = { hidden: [], epochs: 10_000, batchSize: 60 }
+  const index = await NeuralLSH.build(points, { dimensions: 2, bins: 2, classifier })
+  const path = t.context.folder.path('long.nlsh')
+  await index.save(path)
+  t.deepEqual((await NeuralLSH.open(path)).report.history, index.report.history)
+})
+
 // ------------------------------------------------------------------------------------- progress, abort, close, memory
 
 test('every stage reports its progress from 0 to its total, in order', async (t) => {

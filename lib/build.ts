@@ -1,7 +1,15 @@
 /** The pipeline of Neural LSH (Dong, Indyk, Razenshteyn & Wagner, ICLR 2020): graph, partition, classifier, bins. */
-import type { Engine, EpochReport, JobOptions, Partition, SearchState, SimilarityGraph } from './engines/engine.js'
+import type {
+  Calibration,
+  Engine,
+  EpochReport,
+  JobOptions,
+  Partition,
+  SearchState,
+  SimilarityGraph
+} from './engines/engine.js'
 import type { StageRunner } from './job.js'
-import type { IndexOptions, StageName } from './options.js'
+import { type IndexOptions, type StageName, trainingOf } from './options.js'
 
 /** What a stage of a build took. */
 export interface StageReport {
@@ -23,6 +31,11 @@ export interface BuildReport {
   /** Largest bin / mean bin. */
   balance: number
   history: EpochSummary[]
+  /** The epoch whose weights the index has: the last one, or with early stopping the best. */
+  bestEpoch: number
+  /** The expected calibration error of the router's probabilities before and after a temperature was fitted; not there
+   * where none was. */
+  calibration?: Calibration | undefined
 }
 
 /** Builds everything that a search needs from n x dimensions raw numbers. */
@@ -36,20 +49,18 @@ export async function buildState(
   const { stages, stage } = measureStages(run)
   const prepared = await stage('prepare', (job) => engine.prepareVectors(vectors, dimensions, metric, 'vectors', job))
   const { labels, edgeCut, balance, neighbors } = await partitionPoints(engine, prepared, options, stage)
-  const { hidden, optimizer, ...training } = options.classifier
   const request = {
-    ...training,
+    ...trainingOf(options),
     vectors: prepared,
     dimensions,
     labels,
     bins,
     neighbors,
     neighborsPerRow: options.graph.neighbors,
-    hidden: [...hidden],
-    learningRate: optimizer.learningRate,
     seed: options.seed
   }
-  const { history, ...classifier } = await stage('classifier', (job) => engine.trainClassifier(request, job))
+  const trained = await stage('classifier', (job) => engine.trainClassifier(request, job))
+  const { history, bestEpoch, calibration, state: _, ...classifier } = trained
   // The user's array is only read; an array of our own is reordered where it lies.
   const ordered = prepared === vectors ? new Float32Array(vectors.length) : (prepared as Float32Array<ArrayBuffer>)
   const grouped = await stage('bins', (job) =>
@@ -57,7 +68,7 @@ export async function buildState(
   )
   return {
     state: { metric, dimensions, classifier, bins: grouped, vectors: ordered },
-    report: { stages, edgeCut, balance, history: history.map(({ seconds, ...epoch }) => epoch) }
+    report: { stages, edgeCut, balance, history: history.map(({ seconds, ...epoch }) => epoch), bestEpoch, calibration }
   }
 }
 

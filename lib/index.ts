@@ -1,15 +1,31 @@
 /** The public door: every export of the package, and nothing else. */
 export type { BuildReport, EpochSummary, StageReport } from './build.js'
+export type { ActivationType, InputShape, Layer, Network } from './classifier/network.js'
+export type {
+  ClassifierOptions,
+  EarlyStoppingOptions,
+  InitializationOptions,
+  LayerOptions,
+  LossOptions,
+  OptimizerOptions,
+  RegularizationOptions,
+  ScheduleOptions
+} from './classifier/options.js'
+export type { ClassWeights, InputType } from './classifier/training.js'
 export type {
   Bins,
+  Calibration,
   Classifier,
   EpochReport,
+  InputTransform,
   KahipMode,
   KnnGraph,
   Metric,
   Partition,
   SimilarityGraph,
-  TrainedClassifier
+  StartingPoint,
+  TrainedClassifier,
+  TrainingState
 } from './engines/engine.js'
 export type { EngineChoice } from './engines/select.js'
 export { ArgumentError, ClosedError, EngineError, type ErrorCode, FileError, NeuralLSHError } from './errors.js'
@@ -27,14 +43,12 @@ export { type WriteOptions, writeFvecs, writeIvecs } from './formats/write.js'
 export { type BatchResult, NeuralLSH, type Route, type SearchResult } from './neural-lsh.js'
 export type {
   BuildOptions,
-  ClassifierOptions,
   EvaluateOptions,
   ExactSearchOptions,
   GraphOptions,
   IndexOptions,
   KnnGraphOptions,
   OpenOptions,
-  OptimizerOptions,
   PartitionGraphOptions,
   PartitionOptions,
   Progress,

@@ -1,4 +1,5 @@
 import { type BuildReport, buildState } from './build.js'
+import { multiplyAdds } from './classifier/network.js'
 import type { Engine, Metric, SearchBatchResult, Searcher, SearchState } from './engines/engine.js'
 import { selectEngine } from './engines/select.js'
 import { ArgumentError, ClosedError, FileError } from './errors.js'
@@ -10,7 +11,6 @@ import {
   checkPath,
   type EvaluateOptions,
   type IndexOptions,
-  multiplyAdds,
   type OpenOptions,
   type RouteOptions,
   readBuildReport,
@@ -21,7 +21,8 @@ import {
   type SaveOptions,
   SearchArguments,
   type SearchBatchOptions,
-  type SearchOptions
+  type SearchOptions,
+  trainingOf
 } from './options.js'
 
 export interface SearchResult {
@@ -170,7 +171,7 @@ export class NeuralLSH {
     const { request, run } = this.#arguments.forEvaluate(queries, options)
     return this.#use((contents) =>
       runJob(run, ({ threads, signal, onProgress }) => {
-        const subject = { ...contents, multiplyAdds: multiplyAdds(contents.state.classifier.widths) }
+        const subject = { ...contents, multiplyAdds: multiplyAdds(contents.state.classifier.network) }
         return evaluate(subject, queries, { ...request, threads, signal, onProgress })
       })
     )
@@ -221,14 +222,14 @@ export class NeuralLSH {
 }
 
 /** What a file says of the index must be what the index is. */
-function checkAgreement({ dimensions, bins, metric, classifier }: IndexOptions, state: SearchState): void {
-  const said = { metric, dimensions, bins, hidden: classifier.hidden }
-  const { widths } = state.classifier
-  const found = { ...state, bins: state.bins.offsets.length - 1, hidden: widths.slice(1, -1) }
-  for (const name of Object.keys(said) as (keyof typeof said)[]) {
-    if (String(said[name]) === String(found[name])) continue
-    throw new ArgumentError(`options.${name}`, `the options say ${said[name]}, but the index has ${found[name]}`)
+function checkAgreement(options: IndexOptions, state: SearchState): void {
+  const found = { metric: state.metric, dimensions: state.dimensions, bins: state.bins.offsets.length - 1 }
+  for (const name of Object.keys(found) as (keyof typeof found)[]) {
+    if (options[name] === found[name]) continue
+    throw new ArgumentError(`options.${name}`, `the options say ${options[name]}, but the index has ${found[name]}`)
   }
+  if (JSON.stringify(trainingOf(options).network) === JSON.stringify(state.classifier.network)) return
+  throw new ArgumentError('options.classifier', 'the options describe another network than the index has')
 }
 
 function toSingle({ ids, distances, candidates, probes }: SearchBatchResult): SearchResult {

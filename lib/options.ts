@@ -1,7 +1,7 @@
 /**
- * Every option: its default and its check. This is the only place where options get defaults and where arguments are
- * judged; whatever is behind it may trust them. All errors are ArgumentErrors that name the argument as the caller
- * wrote it and say what would be right.
+ * Every option: its default and its check (the classifier's are in classifier/options.ts). This is the only place where
+ * options get defaults and where arguments are judged; whatever is behind it may trust them. All errors are
+ * ArgumentErrors that name the argument as the caller wrote it and say what would be right.
  */
 import type { BuildReport } from './build.js'
 import { checkArray, checkEntries, checkLength, checkMatrix, checkVectors, largestId } from './checks/arrays.js'
@@ -12,15 +12,29 @@ import {
   integer,
   isIntegerWithin,
   isNumber,
+  List,
   listOf,
+  Optional,
   oneOf,
   optional,
   type Resolved,
   read,
-  real
+  real,
+  Section
 } from './checks/fields.js'
 import { checkGraphSize, checkKnnGraph, checkSimilarityGraph } from './checks/graphs.js'
-import type { KahipMode, KnnGraph, Metric, Probing, SimilarityGraph } from './engines/engine.js'
+import { checkStart } from './checks/starting-point.js'
+import {
+  type ClassifierOptions,
+  type ClassifierSettings,
+  checkTraining,
+  classifierTable,
+  completeClassifier,
+  mostEpochs,
+  type Task,
+  trainingSettings
+} from './classifier/options.js'
+import type { KahipMode, KnnGraph, Metric, Probing, SimilarityGraph, StartingPoint } from './engines/engine.js'
 import { type EngineChoice, engineChoices } from './engines/select.js'
 import { ArgumentError } from './errors.js'
 
@@ -68,27 +82,6 @@ export interface PartitionOptions {
   mode?: KahipMode | undefined
   /** Every bin holds at most (1 + imbalance) * ceil(n / bins) vectors; 0 to 1, default 0.03. */
   imbalance?: number | undefined
-}
-
-export interface OptimizerOptions {
-  type?: 'adam' | undefined
-  /** Of the first step, above 0, default 1e-3; it falls to 0 along half a cosine (Loshchilov & Hutter, ICLR 2017). */
-  learningRate?: number | undefined
-}
-
-export interface ClassifierOptions {
-  /** Widths of the hidden layers, 1 to 65536 each, at most 16 of them; default [512]. [] is a linear classifier. */
-  hidden?: readonly number[] | undefined
-  /** Passes over the vectors, 1 to 10000, default 10. */
-  epochs?: number | undefined
-  /** Vectors in a mini-batch, from 1; default 512. */
-  batchSize?: number | undefined
-  optimizer?: OptimizerOptions | undefined
-  /** S: train on the histogram over the bins of a vector's S nearest neighbors and of itself; 0: on its own bin only.
-   * 0 to the graph's neighbors; default min(10, the graph's neighbors). */
-  softLabels?: number | undefined
-  /** Share of the vectors that is held out to validate, 0 to 0.5, default 0.05. */
-  validationFraction?: number | undefined
 }
 
 export interface BuildOptions extends RunOptions {
@@ -171,8 +164,9 @@ export interface TrainClassifierOptions extends RunOptions, ClassifierOptions {
   bins: number
   /** The neighbors of each vector; needed for soft labels. */
   neighbors?: KnnGraph | undefined
-  /** Weights to start from, flat as in `Classifier.parameters`; default: drawn from the seed. */
-  initialParameters?: Float32Array | undefined
+  /** Where to start: what an earlier call returned, to go on with it exactly, or only weights, flat as in
+   * `Classifier.parameters`. Default: weights drawn from the seed. */
+  initial?: StartingPoint | undefined
   /** 0 to 2^31 - 1, default 1. */
   seed?: number | undefined
 }
@@ -205,31 +199,13 @@ const run = { engine: oneOf<EngineChoice>(engineChoices, 'auto'), ...searchRun }
 const neighbors = (rows: number) => integer(1, rows - 1, Math.min(10, rows - 1), 'one less than the number of vectors')
 
 const bins = (rows: number, fallback?: number) => integer(2, rows, fallback, 'the number of vectors')
+/** By default the power of two nearest to the square root of n. */
+const binsOf = (rows: number) => bins(rows, Math.max(2, 2 ** Math.round(Math.log2(rows) / 2)))
 
 const partition = {
   mode: oneOf<KahipMode>(modes, 'fastsocial'),
   imbalance: real(0, 1, 0.03)
 }
-
-const classifier = (neighborsPerRow: number) => ({
-  hidden: new Field<readonly number[]>(
-    'an array of at most 16 integers from 1 to 65536',
-    (value) => Array.isArray(value) && value.length <= 16 && value.every(isIntegerWithin(1, 65536)),
-    [512]
-  ),
-  epochs: integer(1, 10_000, 10, 'an index file holds the history of no more'),
-  batchSize: integer(1, largestId, 512),
-  optimizer: {
-    type: oneOf(['adam'] as const, 'adam'),
-    learningRate: new Field<number>(
-      'a finite number above 0',
-      (value) => isNumber(value) && value > 0 && Number.isFinite(value),
-      1e-3
-    )
-  },
-  softLabels: integer(0, neighborsPerRow, Math.min(10, neighborsPerRow), 'the neighbors of each vector in the graph'),
-  validationFraction: real(0, 0.5, 0.05)
-})
 
 const results = (rows: number) => integer(1, rows, Math.min(10, rows), 'the number of vectors')
 
@@ -244,39 +220,60 @@ const graphTable = (rows: number) => ({
 })
 
 /** What decides which index is built, for n = `rows`. */
-const indexTable = (rows: number, neighborsPerRow: number) => ({
+const indexTable = (rows: number, task: Task) => ({
   dimensions,
-  bins: bins(rows, Math.max(2, 2 ** Math.round(Math.log2(rows) / 2))),
+  bins: binsOf(rows),
   metric,
   graph: graphTable(rows),
   partition: { method: oneOf<'kahip'>(['kahip'], 'kahip'), ...partition },
-  classifier: classifier(neighborsPerRow),
+  classifier: classifierTable(task),
   seed
 })
 
+type ReadIndexOptions = Resolved<ReturnType<typeof indexTable>>
+
 /** Every build option but how the build is run: what an index file keeps. `graph.method` is the one that was taken. */
-export type IndexOptions = Resolved<ReturnType<typeof indexTable>>
+export type IndexOptions = Omit<ReadIndexOptions, 'classifier'> & { classifier: ClassifierSettings }
+
+const classifierPrefix = 'classifier.'
 
 /** Resolves what decides which index is built, for n = `rows`. */
 export function resolveIndexOptions(options: unknown, rows: number): IndexOptions {
-  const { neighbors } = read(graphTable(rows), asRecord(options, 'options').graph, 'graph.')
-  checkGraphSize(rows, neighbors, 'graph.neighbors')
-  return takeMethod(read(indexTable(rows, neighbors), options))
+  const task = readTask(options, rows)
+  return completeIndex(read(indexTable(rows, task), options), task)
 }
 
 export function resolveBuild(vectors: Float32Array, options: BuildOptions) {
   const rows = checkVectors(vectors, readDimensions(options))
-  const { neighbors } = read(graphTable(rows), asRecord(options, 'options').graph, 'graph.')
+  const task = readTask(options, rows)
+  const { engine, threads, signal, onProgress, ...given } = read({ ...indexTable(rows, task), ...run }, options)
+  const index = completeIndex(given, task)
+  checkTraining(index.classifier, task, rows, classifierPrefix)
+  trainingOf(index)
+  return { engine, run: { threads, signal, onProgress }, index }
+}
+
+/** What the classifier's options are judged against must be known before they are read. */
+function readTask(options: unknown, rows: number): Task {
+  const { bins, graph } = asRecord(options, 'options')
+  const { neighbors } = read(graphTable(rows), graph, 'graph.')
   checkGraphSize(rows, neighbors, 'graph.neighbors')
-  const { engine, threads, signal, onProgress, ...index } = read({ ...indexTable(rows, neighbors), ...run }, options)
-  return { engine, run: { threads, signal, onProgress }, index: takeMethod(index) }
+  return {
+    dimensions: readDimensions(options),
+    bins: binsOf(rows).read(bins, 'bins'),
+    neighborsPerRow: neighbors
+  }
 }
 
 /** 'auto' is 'exact' today. */
-const takeMethod = (options: IndexOptions): IndexOptions => ({
+const completeIndex = (options: ReadIndexOptions, task: Task): IndexOptions => ({
   ...options,
-  graph: { ...options.graph, method: 'exact' }
+  graph: { ...options.graph, method: 'exact' },
+  classifier: completeClassifier(options.classifier, task, classifierPrefix)
 })
+
+/** What an engine is told of an index's classifier: its network and how that is trained. */
+export const trainingOf = ({ classifier, bins }: IndexOptions) => trainingSettings(classifier, bins, classifierPrefix)
 
 /** The number of rows can only be known once the number of columns is. */
 const readDimensions = (options: unknown) => dimensions.read(asRecord(options, 'options').dimensions, 'dimensions')
@@ -298,12 +295,13 @@ export function resolvePartitionGraph(graph: SimilarityGraph, options: Partition
   return read({ bins: bins(rows), ...partition, seed, ...run }, options)
 }
 
+const outputs = integer(2, largestId)
+
+const trainingTable = (task: Task) => ({ dimensions, bins: outputs, ...classifierTable(task), seed, ...run })
+
 export function resolveTrainClassifier(vectors: Float32Array, options: TrainClassifierOptions) {
   const rows = checkMatrix(vectors, readDimensions(options), 'vectors')
-  const { labels, neighbors, initialParameters, ...rest } = asRecord(
-    options,
-    'options'
-  ) as unknown as TrainClassifierOptions
+  const { labels, neighbors, initial, ...rest } = asRecord(options, 'options') as unknown as TrainClassifierOptions
   checkArray(labels, 'labels', 'Int32Array')
   checkLength(labels, rows, 'labels', 'the number of vectors')
   if (neighbors !== undefined && checkKnnGraph(neighbors, 'neighbors') !== rows) {
@@ -311,15 +309,23 @@ export function resolveTrainClassifier(vectors: Float32Array, options: TrainClas
   }
   if (neighbors === undefined && rest.softLabels)
     throw new ArgumentError('softLabels', 'above 0 needs the option neighbors')
-  const outputs = integer(2, largestId)
-  const table = { dimensions, bins: outputs, ...classifier(neighbors?.neighbors ?? 0), seed, ...run }
-  const resolved = read(table, rest)
-  if (initialParameters !== undefined) {
-    const widths = [resolved.dimensions, ...resolved.hidden, resolved.bins]
-    checkArray(initialParameters, 'initialParameters', 'Float32Array')
-    checkLength(initialParameters, parameterCount(widths), 'initialParameters', 'the number of weights and biases')
+  const task = {
+    dimensions: rest.dimensions,
+    bins: outputs.read(rest.bins, 'bins'),
+    neighborsPerRow: neighbors?.neighbors ?? 0
   }
-  return { ...resolved, labels, neighbors, initialParameters }
+  const resolved = read(trainingTable(task), rest)
+  const { engine, threads, signal, onProgress, dimensions, bins, seed, ...classifier } = resolved
+  const settings = completeClassifier(classifier, task, '')
+  checkTraining(settings, task, rows, '')
+  const training = trainingSettings(settings, bins, '')
+  const start = initial === undefined ? undefined : checkStart(initial, training.network, dimensions, 'initial')
+  return {
+    engine,
+    run: { threads, signal, onProgress },
+    request: { ...training, dimensions, bins, labels, seed, initial: start },
+    neighbors
+  }
 }
 
 export function resolveGroupIntoBins(labels: Int32Array, bins: number, options: RunOptions) {
@@ -458,18 +464,14 @@ export function checkPath(path: unknown): void {
 
 /** Judges what an index file says of how the index was built, and brings back what JSON has no word for. */
 export function readBuildReport(report: unknown): BuildReport {
-  const { edgeCut, balance, history } = read(reportTable, report, 'report.')
-  const epochs = history.map((epoch, i) => read(epochTable, epoch, `report.history[${i}].`))
-  return {
-    stages: [],
-    edgeCut,
-    balance,
-    history: epochs.map((epoch) => ({
-      ...epoch,
-      validationLoss: epoch.validationLoss ?? Number.NaN,
-      validationAccuracy: epoch.validationAccuracy ?? Number.NaN
-    }))
-  }
+  const known = read(reportTable, report, 'report.')
+  const history = known.history.map((epoch) => ({
+    ...epoch,
+    validationLoss: epoch.validationLoss ?? Number.NaN,
+    validationAccuracy: epoch.validationAccuracy ?? Number.NaN,
+    neighborAccuracy: epoch.neighborAccuracy ?? Number.NaN
+  }))
+  return { stages: [], ...known, history }
 }
 
 const figure = new Field<number>('a number', Number.isFinite)
@@ -477,20 +479,18 @@ const figureOrNull = new Field<number | null>('a number or null', (value) => val
 const reportTable = {
   edgeCut: figure,
   balance: figure,
-  history: new Field<readonly unknown[]>('an array', Array.isArray)
+  history: new List(
+    new Section({
+      epoch: figure,
+      learningRate: figure,
+      trainingLoss: figure,
+      trainingAccuracy: figure,
+      validationLoss: figureOrNull,
+      validationAccuracy: figureOrNull,
+      neighborAccuracy: figureOrNull
+    }),
+    mostEpochs
+  ),
+  bestEpoch: figure,
+  calibration: new Optional(new Section({ temperature: figure, errorBefore: figure, errorAfter: figure }))
 }
-const epochTable = {
-  epoch: figure,
-  trainingLoss: figure,
-  trainingAccuracy: figure,
-  validationLoss: figureOrNull,
-  validationAccuracy: figureOrNull
-}
-
-/** Multiply-adds of one pass through a network with these widths. */
-export const multiplyAdds = (widths: readonly number[]) =>
-  widths.slice(1).reduce((sum, width, layer) => sum + width * (widths[layer] as number), 0)
-
-/** Weights and biases of a network with these widths. */
-const parameterCount = (widths: readonly number[]) =>
-  widths.slice(1).reduce((sum, width) => sum + width, multiplyAdds(widths))

@@ -122,6 +122,8 @@ test('build: options out of their range', async (t) => {
   await rejectsArgument(t, () => build(vectors, { ...small, bins: 61 }), 'bins', /2 to 60/)
   await rejectsArgument(t, () => build(vectors, { ...small, graph: { neighbors: 60 } }), 'graph.neighbors', /1 to 59/)
   await rejectsArgument(t, () => build(vectors, { ...small, probes: 4 }), 'probes', /not an option/)
+  const layers = [{ type: 'linear', outputs: 3 }, { type: 'step' }]
+  await rejectsArgument(t, () => build(vectors, { ...small, classifier: { layers } }), 'classifier.layers[1].type')
   await rejectsArgument(
     t,
     () => NeuralLSH.build(vectors, undefined as unknown as BuildOptions),
@@ -298,7 +300,13 @@ test('trainClassifier', async (t) => {
   await rejectsArgument(t, call({ bins: undefined }), 'bins', /required/)
   await rejectsArgument(t, call({ softLabels: 1 }), 'softLabels', /needs the option neighbors/)
   await rejectsArgument(t, call({ neighbors: knn() }), 'neighbors', /one row for each of the 60/)
-  await rejectsArgument(t, call({ initialParameters: new Float32Array(3) }), 'initialParameters', /= 30, but is 3/)
+  const short = { parameters: new Float32Array(3) }
+  await rejectsArgument(t, call({ initial: short }), 'initial.parameters', /= 30, but is 3/)
+  const parameters = new Float32Array(30).fill(Number.NaN)
+  await rejectsArgument(t, call({ initial: { parameters } }), 'initial.parameters', /finite/)
+  await rejectsArgument(t, call({ layers: [{ type: 'relu' }], hidden: undefined, activation: 'relu' }), 'activation')
+  await rejectsArgument(t, call({ inputShape: [1, 2, 3] }), 'inputShape', /dimensions = 4/)
+  await rejectsArgument(t, call({ earlyStopping: {}, validationFraction: 0.01 }), 'earlyStopping', /1 \/ 60/)
   await rejectsArgument(t, call({}, withValue(vectors, 4 * 37, Number.NaN)), 'vectors', /\b37\b/)
   await rejectsArgument(t, call({ labels: labels.slice().fill(2, 7, 8) }), 'labels', /0 to 1, but entry 7 is 2/)
   await rejectsArgument(t, call({ labels: labels.slice().fill(-1, 7, 8) }), 'labels', /entry 7 is -1/)

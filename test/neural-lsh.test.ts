@@ -3,7 +3,17 @@ import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import anyTest, { type TestFn } from 'ava'
 import { writeIndexFile } from '../lib/formats/index-file.js'
-import { type BuildOptions, FileError, NeuralLSH, type Progress, readVectors, type VectorFile } from '../lib/index.js'
+import {
+  type BuildOptions,
+  type ClassifierOptions,
+  FileError,
+  type InputShape,
+  type Layer,
+  NeuralLSH,
+  type Progress,
+  readVectors,
+  type VectorFile
+} from '../lib/index.js'
 import { type TemporaryFolder, temporaryFolder } from './formats/temporary-folder.js'
 import { clustered, findFault, integers, metrics, ranking } from './support/vectors.js'
 
@@ -47,6 +57,8 @@ test('an index tells what it is and how it came to be', (t) => {
     report.history.map(({ epoch }) => epoch),
     [1, 2, 3, 4]
   )
+  t.is(report.bestEpoch, 4)
+  t.true((report.calibration?.temperature ?? 0) > 0)
 })
 
 // ---------------------------------------------------------------------------------------------------------- search
@@ -287,6 +299,40 @@ test('an index without held-out rows or of one layer comes back as well', async 
   t.deepEqual(await same.search(firstQuery), await index.search(firstQuery))
 })
 
+const classifiers: [string, ClassifierOptions][] = [
+  ['batch norm and dropout', { hidden: [16], batchNorm: true, dropout: 0.3, input: 'standardize', epochs: 3 }],
+  [
+    'convolutions',
+    {
+      inputShape: [1, 3, 4],
+      layers: [{ type: 'conv2d', channels: 4, kernel: 2 }, { type: 'batch-norm' }, { type: 'relu' }],
+      input: 'normalize',
+      optimizer: { type: 'nadam' },
+      epochs: 3
+    }
+  ],
+  [
+    'early stopping',
+    { hidden: [16], epochs: 40, optimizer: { learningRate: 0.5 }, earlyStopping: { monitor: 'neighbor-accuracy' } }
+  ]
+]
+for (const [what, classifier] of classifiers) {
+  test(`an index with ${what} comes back as it was`, async (t) => {
+    const path = t.context.folder.path(`${what}.nlsh`)
+    const index = await NeuralLSH.build(vectors, { dimensions, bins: 8, classifier })
+    t.like(index.options.classifier, { epochs: classifier.epochs, input: classifier.input ?? 'center' })
+    await index.save(path)
+    const same = await NeuralLSH.open(path)
+    t.deepEqual(same.options, index.options)
+    t.deepEqual(same.report, { ...index.report, stages: [] })
+    t.true(index.report.history.length < 40)
+    t.true(index.report.bestEpoch <= index.report.history.length)
+    t.deepEqual(await same.route(firstQuery), await index.route(firstQuery))
+    t.deepEqual(await same.searchBatch(queries, { probes: 2 }), await index.searchBatch(queries, { probes: 2 }))
+    t.deepEqual(await same.search(firstQuery), same.searchSync(firstQuery))
+  })
+}
+
 test('the same seed gives the same file, byte for byte, and another seed another', async (t) => {
   const { folder } = t.context
   const save = async (name: string, options: object) => {
@@ -313,13 +359,22 @@ const fourVectors = () => ({
   state: {
     metric: 'euclidean' as const,
     dimensions: 1,
-    classifier: { widths: [1, 3], parameters: new Float32Array(6), inputMean: new Float32Array(1), inputScale: 1 },
+    classifier: {
+      network: {
+        inputShape: [1, 1, 1] as InputShape,
+        layers: [{ type: 'linear', outputs: 3, bias: true }] as Layer[]
+      },
+      parameters: new Float32Array(6),
+      buffers: new Float32Array(0),
+      input: { unitLength: false, mean: new Float32Array(1), scale: Float32Array.of(1) },
+      temperature: 1
+    },
     bins: { offsets: Int32Array.of(0, 2, 2, 4), ids: Int32Array.of(1, 3, 0, 2) },
     vectors: Float32Array.of(10, 30, 0, 20)
   },
   description: {
     options: { dimensions: 1, bins: 3, classifier: { hidden: [] } },
-    report: { edgeCut: 0, balance: 1.5, history: [] }
+    report: { edgeCut: 0, balance: 1.5, history: [], bestEpoch: 0 }
   }
 })
 
@@ -355,6 +410,11 @@ const falsified: [string, (contents: ReturnType<typeof fourVectors>) => unknown,
     'options of another index',
     ({ description }) => Object.assign(description.options, { bins: 4 }),
     /options.bins: .* 4, but the index has 3/
+  ],
+  [
+    'options of another network',
+    ({ description }) => Object.assign(description.options.classifier, { hidden: [3] }),
+    /options.classifier: the options describe another network/
   ],
   ['a report that is none', ({ description }) => Object.assign(description, { report: 7 }), /report: must be an object/]
 ]

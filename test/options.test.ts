@@ -1,13 +1,7 @@
 import test from 'ava'
 import { closest } from '../lib/checks/fields.js'
 import { ArgumentError, type BuildOptions, type SearchOptions } from '../lib/index.js'
-import {
-  readBuildReport,
-  resolveBuild,
-  resolveExactSearch,
-  resolveTrainClassifier,
-  SearchArguments
-} from '../lib/options.js'
+import { readBuildReport, resolveBuild, resolveExactSearch, SearchArguments } from '../lib/options.js'
 
 const rows = 1000
 const vectors = new Float32Array(rows * 4)
@@ -27,11 +21,24 @@ test('every option has its documented default', (t) => {
       partition: { method: 'kahip', mode: 'fastsocial', imbalance: 0.03 },
       classifier: {
         hidden: [512],
+        activation: 'relu',
+        batchNorm: false,
+        dropout: 0,
+        layers: undefined,
+        inputShape: [4, 1, 1],
+        input: 'center',
+        initialization: { type: 'uniform' },
+        loss: { type: 'cross-entropy', labelSmoothing: 0, classWeights: 'none' },
+        softLabels: 10,
+        optimizer: { type: 'adam', learningRate: 0.001, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
+        schedule: { type: 'cosine', minimum: 0, epochs: 10, warmup: 0 },
+        regularization: { l1: 0, l2: 0, inputNoise: 0, clipNorm: 0 },
         epochs: 10,
         batchSize: 512,
-        optimizer: { type: 'adam', learningRate: 0.001 },
-        softLabels: 10,
-        validationFraction: 0.05
+        validationFraction: 0.05,
+        earlyStopping: undefined,
+        monitoredProbes: 1,
+        calibrate: true
       },
       seed: 1
     }
@@ -118,7 +125,11 @@ const wrong: [object, string, RegExp][] = [
   [{ classifier: { epochs: 0 } }, 'classifier.epochs', /1 to 10000 /],
   [{ classifier: { epochs: 10_001 } }, 'classifier.epochs', /1 to 10000 /],
   [{ classifier: { batchSize: 0 } }, 'classifier.batchSize', /from 1/],
-  [{ classifier: { optimizer: { type: 'sgd' } } }, 'classifier.optimizer.type', /'adam'/],
+  [
+    { classifier: { optimizer: { type: 'sdg' } } },
+    'classifier.optimizer.type',
+    /'adam' or 'adamw' or .*, but is "sdg"/
+  ],
   [{ classifier: { optimizer: { learningRate: 0 } } }, 'classifier.optimizer.learningRate', /above 0/],
   [{ classifier: { optimizer: { learningRate: Number.NaN } } }, 'classifier.optimizer.learningRate', /NaN/],
   [
@@ -126,7 +137,11 @@ const wrong: [object, string, RegExp][] = [
     'classifier.optimizer.learningRate',
     /finite/
   ],
-  [{ classifier: { optimizer: { momentum: 0.9 } } }, 'classifier.optimizer.momentum', /there are type, learningRate/],
+  [
+    { classifier: { optimizer: { momentum: 0.9 } } },
+    'classifier.optimizer.momentum',
+    /is not an option of adam; there are type, learningRate, beta1, beta2, epsilon/
+  ],
   [{ classifier: { softLabels: 11 } }, 'classifier.softLabels', /0 to 10/],
   [{ classifier: { softLabels: -1 } }, 'classifier.softLabels', /0 to 10/],
   [{ classifier: { validationFraction: 0.51 } }, 'classifier.validationFraction', /0 to 0\.5/],
@@ -221,15 +236,6 @@ test('the points of an evaluation default to powers of two', (t) => {
   })
 })
 
-test('weights to start from must fit the network', (t) => {
-  const labels = new Int32Array(rows)
-  const options = { dimensions: 4, labels, bins: 3, hidden: [5, 6] }
-  const right = 5 * (4 + 1) + 6 * (5 + 1) + 3 * (6 + 1)
-  t.notThrows(() => resolveTrainClassifier(vectors, { ...options, initialParameters: new Float32Array(right) }))
-  const short = { ...options, initialParameters: new Float32Array(right - 1) }
-  t.throws(() => resolveTrainClassifier(vectors, short), { message: /^initialParameters: .* = 82, but is 81/ })
-})
-
 test('the nearest name is meant, unless it is too far', (t) => {
   t.is(closest('neighbours', ['neighbors', 'method']), 'neighbors')
   t.is(closest('Seed', ['speed', 'seed']), 'seed')
@@ -238,16 +244,26 @@ test('the nearest name is meant, unless it is too far', (t) => {
 })
 
 test('what a file says of a build is judged, and null is not a number', (t) => {
-  const epoch = { epoch: 1, trainingLoss: 2, trainingAccuracy: 0.5, validationLoss: null, validationAccuracy: null }
-  const report = readBuildReport({ edgeCut: 7, balance: 1.5, history: [epoch] })
-  t.deepEqual(report, {
+  const epoch = { epoch: 1, learningRate: 0.1, trainingLoss: 2, trainingAccuracy: 0.5 }
+  const unknown = { validationLoss: null, validationAccuracy: null, neighborAccuracy: null }
+  const { NaN: nan } = Number
+  const report = { edgeCut: 7, balance: 1.5, history: [{ ...epoch, ...unknown }], bestEpoch: 1 }
+  t.deepEqual(readBuildReport(report), {
+    ...report,
     stages: [],
-    edgeCut: 7,
-    balance: 1.5,
-    history: [{ ...epoch, validationLoss: Number.NaN, validationAccuracy: Number.NaN }]
+    history: [{ ...epoch, validationLoss: nan, validationAccuracy: nan, neighborAccuracy: nan }],
+    calibration: undefined
   })
-  t.throws(() => readBuildReport({ edgeCut: 7, balance: 1.5 }), { message: /^report\.history: is required/ })
-  t.throws(() => readBuildReport({ edgeCut: 7, balance: 1.5, history: [{ ...epoch, trainingLoss: null }] }), {
-    message: /^report\.history\[0\]\.trainingLoss: must be a number/
-  })
+  const calibration = { temperature: 1.5, errorBefore: 0.2, errorAfter: 0.1 }
+  t.deepEqual(readBuildReport({ ...report, calibration }).calibration, calibration)
+  const refused: [object, RegExp][] = [
+    [{ ...report, history: undefined }, /^report\.history: is required/],
+    [{ ...report, bestEpoch: null }, /^report\.bestEpoch: must be a number, but is null/],
+    [{ ...report, calibration: { temperature: 1 } }, /^report\.calibration\.errorBefore: is required/],
+    [
+      { ...report, history: [{ ...epoch, ...unknown, trainingLoss: null }] },
+      /^report\.history\[0\]\.trainingLoss: must be a number/
+    ]
+  ]
+  for (const [wrongReport, message] of refused) t.throws(() => readBuildReport(wrongReport), { message })
 })

@@ -27,8 +27,22 @@ test.before(async () => {
   await writeFvecs(join(folder, 'vectors.fvecs'), base, dimensions)
   await writeFvecs(join(folder, 'queries.fvecs'), queries, dimensions)
   await writeIvecs(join(folder, 'truth.ivecs'), (await exactSearch(base, queries, { dimensions, k: 10 })).ids, 10)
+  await writeFile(join(folder, 'images.idx'), images(400))
   await copyFile(wordsFile, join(folder, 'words.txt.gz'))
 })
+
+/** An idx file of images of 28 x 28 pixels, on each a square of its own size at a place of its own. */
+function images(count: number): Buffer {
+  const header = Buffer.from([0, 0, 8, 3, 0, 0, count >> 8, count & 255, 0, 0, 0, 28, 0, 0, 0, 28])
+  const pixels = Array.from({ length: count }, (_, image) => {
+    const [size, top, left] = [4 + (image % 7), (image * 5) % 18, (image * 11) % 17]
+    const isInside = (at: number, start: number) => at >= start && at < start + size
+    return Buffer.from(
+      Array.from({ length: 784 }, (_, at) => (isInside(Math.floor(at / 28), top) && isInside(at % 28, left) ? 255 : 0))
+    )
+  })
+  return Buffer.concat([header, ...pixels])
+}
 
 test.after.always(() => rm(folder, { recursive: true, force: true }))
 
@@ -81,7 +95,7 @@ test.serial('the commands of the command line run, one after the other', async (
 test('every default in the table of options is the real one', (t) => {
   const options = resolveIndexOptions({ dimensions: 2 }, 5000)
   const stated = Object.fromEntries(
-    Array.from(readme.matchAll(/^\| `([\w.]+)`(?:, `[.\w]+`)? \| ([^|]+) \|/gm), ([, name, value]) => [
+    Array.from(readme.matchAll(/^\| `([\w.]+)`(?:, `[.\w]+`)* \| ([^|]+) \|/gm), ([, name, value]) => [
       name,
       value?.trim()
     ])
@@ -92,6 +106,16 @@ test('every default in the table of options is the real one', (t) => {
   t.is(stated['partition.imbalance'], String(options.partition.imbalance))
   t.is(stated['classifier.hidden'], `\`[${options.classifier.hidden}]\``)
   t.is(stated['classifier.epochs'], `${options.classifier.epochs}, ${options.classifier.batchSize}`)
+  const { activation, batchNorm, dropout, input, initialization, loss, schedule, calibrate } = options.classifier
+  t.is(stated['classifier.activation'], `\`'${activation}'\``)
+  t.is(stated['classifier.batchNorm'], `${batchNorm}, ${dropout}`)
+  t.is(stated['classifier.input'], `\`'${input}'\``)
+  t.is(stated['classifier.initialization'], `\`{ type: '${initialization.type}' }\``)
+  t.is(stated['classifier.loss'], `\`{ type: '${loss.type}' }\``)
+  t.is(stated['classifier.schedule'], `\`{ type: '${schedule.type}' }\``)
+  const { type, learningRate } = options.classifier.optimizer
+  t.is(stated['classifier.optimizer'], `\`{ type: '${type}', learningRate: ${learningRate} }\``)
+  t.is(stated['classifier.calibrate'], String(calibrate))
   t.is(stated['classifier.softLabels'], String(options.classifier.softLabels))
   t.is(stated['classifier.validationFraction'], String(options.classifier.validationFraction))
   t.is(stated.seed, String(options.seed))

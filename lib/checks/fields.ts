@@ -1,13 +1,20 @@
 /** Tables of options as data, and how they are read: nothing here knows any particular option. */
 import { ArgumentError } from '../errors.js'
 
-/** One option: what is right, how that is told from what is wrong, and what holds when nothing is said. */
-export class Field<T> {
+/** What a name in a table stands for: what is right, and what holds when nothing is said. */
+export abstract class Entry<T> {
+  /** `name` is the option as the caller wrote it. Throws ArgumentError. */
+  abstract read(value: unknown, name: string): T
+}
+
+/** A single value: what is right, how that is told from what is wrong, and what holds when nothing is said. */
+export class Field<T> extends Entry<T> {
   readonly #expected: string
   readonly #accepts: (value: unknown) => boolean
   readonly #fallback: T | undefined
 
   constructor(expected: string, accepts: (value: unknown) => boolean, fallback?: T) {
+    super()
     this.#expected = expected
     this.#accepts = accepts
     this.#fallback = fallback
@@ -21,19 +28,89 @@ export class Field<T> {
   }
 }
 
-export class OptionalField<T> extends Field<T | undefined> {
-  override read(value: unknown, name: string): T | undefined {
-    return value === undefined ? undefined : super.read(value, name)
+/** What need not be said, and has no default. */
+export class Optional<T> extends Entry<T | undefined> {
+  readonly #entry: Entry<T>
+
+  constructor(entry: Entry<T>) {
+    super()
+    this.#entry = entry
+  }
+
+  read(value: unknown, name: string): T | undefined {
+    return value === undefined ? undefined : this.#entry.read(value, name)
+  }
+}
+
+/** A table as an entry, for what wraps entries; inside a table it can stand by itself. */
+export class Section<T extends Table> extends Entry<Resolved<T>> {
+  readonly #table: T
+
+  constructor(table: T) {
+    super()
+    this.#table = table
+  }
+
+  read(value: unknown, name: string): Resolved<T> {
+    return read(this.#table, value, `${name}.`)
+  }
+}
+
+/** Several kinds of a thing, each with a table of its own, told apart by their `type`. */
+export class Variants<T extends Tables> extends Entry<ResolvedVariant<T>> {
+  readonly #tables: T
+  readonly #type: Field<string>
+
+  /** `fallback`: the type where none is given; without it there must be one. */
+  constructor(tables: T, fallback?: keyof T & string) {
+    super()
+    this.#tables = tables
+    this.#type = oneOf(Object.keys(tables), fallback)
+  }
+
+  read(value: unknown, name: string): ResolvedVariant<T> {
+    if (typeof value === 'string') {
+      throw new ArgumentError(name, `must be an object such as { type: ${describe(value)} }, but is a string`)
+    }
+    const type = this.#type.read(asRecord(value, name).type, `${name}.type`)
+    const table: Table = { type: this.#type, ...this.#tables[type] }
+    return { ...read(table, value, `${name}.`, type), type } as ResolvedVariant<T>
+  }
+}
+
+/** An array of at most `most` entries of one kind. */
+export class List<T> extends Entry<readonly T[]> {
+  readonly #entry: Entry<T>
+  readonly #array: Field<readonly unknown[]>
+
+  constructor(entry: Entry<T>, most: number) {
+    super()
+    this.#entry = entry
+    this.#array = new Field<readonly unknown[]>(
+      `an array of at most ${most} entries`,
+      (value) => Array.isArray(value) && value.length <= most
+    )
+  }
+
+  read(value: unknown, name: string): readonly T[] {
+    return Object.freeze(this.#array.read(value, name).map((one, i) => this.#entry.read(one, `${name}[${i}]`)))
   }
 }
 
 export interface Table {
-  readonly [name: string]: Field<unknown> | Table
+  readonly [name: string]: Entry<unknown> | Table
+}
+
+/** A table for each type. */
+export interface Tables {
+  readonly [type: string]: Table
 }
 
 export type Resolved<T extends Table> = {
-  -readonly [K in keyof T]: T[K] extends Field<infer V> ? V : T[K] extends Table ? Resolved<T[K]> : never
+  -readonly [K in keyof T]: T[K] extends Entry<infer V> ? V : T[K] extends Table ? Resolved<T[K]> : never
 }
+
+export type ResolvedVariant<T extends Tables> = { [K in keyof T]: { type: K } & Resolved<T[K]> }[keyof T]
 
 export const isNumber = (value: unknown): value is number => typeof value === 'number'
 
@@ -43,31 +120,47 @@ export const isIntegerWithin = (low: number, high: number) => (value: unknown) =
 export const integer = (low: number, high: number, fallback?: number, why = '') =>
   new Field<number>(`an integer from ${low} to ${high}${why && ` (${why})`}`, isIntegerWithin(low, high), fallback)
 
-export const real = (low: number, high: number, fallback: number) =>
+export const real = (low: number, high: number, fallback?: number) =>
   new Field<number>(
     `a number from ${low} to ${high}`,
     (value) => isNumber(value) && value >= low && value <= high,
     fallback
   )
 
-export const oneOf = <T extends string>(names: readonly T[], fallback: T) =>
+/** From 0 to below 1. */
+export const share = (fallback: number) =>
+  new Field<number>('a number from 0 to below 1', (value) => isNumber(value) && value >= 0 && value < 1, fallback)
+
+export const isPositive = (value: unknown) => isNumber(value) && value > 0 && Number.isFinite(value)
+
+export const positive = (fallback?: number) => new Field<number>('a finite number above 0', isPositive, fallback)
+
+export const nonNegative = (fallback: number) =>
+  new Field<number>('a finite number from 0', (value) => value === 0 || isPositive(value), fallback)
+
+export const finite = (fallback: number) => new Field<number>('a finite number', Number.isFinite, fallback)
+
+export const boolean = (fallback?: boolean) =>
+  new Field<boolean>('true or false', (value) => typeof value === 'boolean', fallback)
+
+export const oneOf = <T extends string>(names: readonly T[], fallback?: T) =>
   new Field<T>(names.map((name) => `'${name}'`).join(' or '), (value) => names.includes(value as T), fallback)
 
 export const optional = <T>(expected: string, accepts: (value: unknown) => boolean) =>
-  new OptionalField<T>(expected, accepts)
+  new Optional(new Field<T>(expected, accepts))
 
 export const listOf = (expected: string, accepts: (value: unknown) => boolean) =>
   optional<readonly number[]>(expected, (value) => Array.isArray(value) && value.length > 0 && value.every(accepts))
 
-/** Reads `values` by `table`: every option is there afterwards, and nothing else. */
-export function read<T extends Table>(table: T, values: unknown, prefix = ''): Resolved<T> {
+/** Reads `values` by `table`: every option is there afterwards, and nothing else. `owner`: whose options they are. */
+export function read<T extends Table>(table: T, values: unknown, prefix = '', owner = ''): Resolved<T> {
   const given = asRecord(values, prefix.slice(0, -1) || 'options')
   for (const key of Object.keys(given)) {
-    if (!Object.hasOwn(table, key)) throw unknownOption(prefix, key, Object.keys(table))
+    if (!Object.hasOwn(table, key)) throw unknownOption(prefix, key, Object.keys(table), owner)
   }
   const entries = Object.entries(table).map(([key, entry]) => [
     key,
-    entry instanceof Field ? entry.read(given[key], prefix + key) : read(entry, given[key], `${prefix}${key}.`)
+    entry instanceof Entry ? entry.read(given[key], prefix + key) : read(entry, given[key], `${prefix}${key}.`)
   ])
   return Object.fromEntries(entries) as Resolved<T>
 }
@@ -80,10 +173,10 @@ export function asRecord(values: unknown, name: string): Record<string, unknown>
   return values as Record<string, unknown>
 }
 
-function unknownOption(prefix: string, key: string, known: string[]): ArgumentError {
+function unknownOption(prefix: string, key: string, known: string[], owner: string): ArgumentError {
   const meant = closest(key, known)
   const help = meant === undefined ? `there are ${known.join(', ')}` : `did you mean ${prefix}${meant}?`
-  return new ArgumentError(prefix + key, `is not an option; ${help}`)
+  return new ArgumentError(prefix + key, `is not an option${owner && ` of ${owner}`}; ${help}`)
 }
 
 /** The name that `word` is most likely a misspelling of, if any: at most a third of its letters differ. */

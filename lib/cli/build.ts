@@ -1,7 +1,8 @@
 import { stat } from 'node:fs/promises'
 import { type BuildOptions, NeuralLSH, readVectors } from '../index.js'
+import { buildFlags } from './build-flags.js'
 import { type Context, defineCommand, required } from './command.js'
-import { apiOptions, baseFlags, buildFlags, formatFlag, outFlag, runFlags, type ValuesOf } from './flags.js'
+import { apiOptions, baseFlags, formatFlag, outFlag, runFlags, type ValuesOf } from './flags.js'
 import { printReport } from './report.js'
 import { formatBytes, formatCount } from './text.js'
 
@@ -48,8 +49,20 @@ export const buildCommand = defineCommand({
       await index.save(out, { signal: context.signal, words })
       const { size: bytes } = await stat(out)
       const { engine, size: n, dimensions, bins, report } = index
-      const { stages, balance, edgeCut } = report
-      context.printJson({ engine, n, dimensions, bins, stages, balance, edgeCut, index: out, bytes })
+      const { stages, balance, edgeCut, bestEpoch, calibration } = report
+      context.printJson({
+        engine,
+        n,
+        dimensions,
+        bins,
+        stages,
+        balance,
+        edgeCut,
+        bestEpoch,
+        calibration,
+        index: out,
+        bytes
+      })
       context.print(
         `${out}: ${formatCount(n)} vectors of ${dimensions} numbers in ${formatCount(bins)} bins, ${formatBytes(bytes)}.`
       )

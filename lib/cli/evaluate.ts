@@ -2,11 +2,11 @@ import { ArgumentError } from '../errors.js'
 import type { CurvePoint } from '../evaluation/evaluate.js'
 import { NeuralLSH, readIds, readVectors } from '../index.js'
 import { buildFromFile } from './build.js'
+import { buildFlags } from './build-flags.js'
 import { type Context, defineCommand, required } from './command.js'
 import {
   apiOptions,
   baseFlags,
-  buildFlags,
   evaluateFlags,
   formatFlag,
   indexFlag,

@@ -11,23 +11,32 @@ export interface Flag<T> {
   placeholder?: string
   /** What it means and what holds without it. */
   meaning: string
-  /** Where the value goes in the API's options, e.g. 'graph.neighbors'; this whole name is accepted, too. */
+  /** Where the value goes in the API's options, e.g. 'graph.neighbors'; this whole name is accepted, too, as is what
+   * follows 'classifier.'. */
   path?: string
+  /** Where the help lists it. */
+  section?: Section
   parse: (value: string, name: string) => T
+}
+
+export interface Section {
+  heading: string
+  /** What the options under this heading lie in: 'classifier'. */
+  root: string
 }
 
 export type Flags = { readonly [name: string]: Flag<unknown> }
 
 export type ValuesOf<F extends Flags> = { [K in keyof F]?: F[K] extends Flag<infer T> ? T : never }
 
-const text = (placeholder: string, meaning: string, path?: string): Flag<string> => ({
+export const text = (placeholder: string, meaning: string, path?: string): Flag<string> => ({
   placeholder,
   meaning,
   ...(path && { path }),
   parse: (value) => value
 })
 
-const number = (placeholder: string, meaning: string, path?: string): Flag<number> => ({
+export const number = (placeholder: string, meaning: string, path?: string): Flag<number> => ({
   placeholder,
   meaning,
   ...(path && { path }),
@@ -45,14 +54,19 @@ const choice = <T extends string>(names: readonly T[], meaning: string): Flag<T>
   }
 })
 
-const numbers = (placeholder: string, meaning: string, path?: string): Flag<number[]> => ({
+export const numbers = (placeholder: string, meaning: string, path?: string): Flag<number[]> => ({
   placeholder,
   meaning,
   ...(path && { path }),
   parse: (value, name) => (value === '' ? [] : value.split(',').map((part) => parseNumber(part, name)))
 })
 
-const flag = (meaning: string): Flag<boolean> => ({ meaning, parse: () => true })
+/** A switch; --no-NAME turns it off. */
+export const toggle = (meaning: string, path?: string): Flag<boolean> => ({
+  meaning,
+  ...(path && { path }),
+  parse: (value) => value === 'true'
+})
 
 const words = (placeholder: string, meaning: string): Flag<string[]> => ({
   placeholder,
@@ -60,16 +74,19 @@ const words = (placeholder: string, meaning: string): Flag<string[]> => ({
   parse: (value) => value.split(',').filter((word) => word !== '')
 })
 
-function parseNumber(value: string, name: string): number {
+export function parseNumber(value: string, name: string): number {
   const parsed = Number(value)
   if (value.trim() === '' || Number.isNaN(parsed))
     throw new UsageError(`--${name} takes a number, not ${JSON.stringify(value)}`)
   return parsed
 }
 
+export const inSection = <F extends Flags>(section: Section, flags: F) =>
+  Object.fromEntries(Object.entries(flags).map(([name, flag]) => [name, { ...flag, section }])) as F
+
 export const commonFlags = {
-  json: flag('Print one JSON object instead of text, for machines.'),
-  help: flag('Show this help.')
+  json: toggle('Print one JSON object instead of text, for machines.'),
+  help: toggle('Show this help.')
 }
 
 export const runFlags = {
@@ -90,49 +107,6 @@ export const baseFlags = {
     'The vectors to index: .fvecs, .bvecs, .ivecs, .npy, .idx (or -ubyte), or words with their vectors (.txt, .vec); each also .gz.'
   ),
   limit: number('ROWS', 'Take only the first ROWS of the base. Default: all.')
-}
-
-/** Every option of NeuralLSH.build; `dimensions` comes from the file. */
-export const buildFlags = {
-  bins: number(
-    'M',
-    'Bins to partition into. Default: the power of two nearest to the square root of the rows.',
-    'bins'
-  ),
-  metric: text('NAME', 'euclidean, cosine or inner-product. Default: euclidean.', 'metric'),
-  neighbors: number(
-    'K',
-    'Nearest neighbors of each vector in the graph that is partitioned. Default: 10.',
-    'graph.neighbors'
-  ),
-  'graph.method': text('NAME', 'How the graph is found: auto or exact. Default: auto.', 'graph.method'),
-  mode: text(
-    'NAME',
-    'How hard KaHIP tries: fast, eco, strong, or fastsocial, ecosocial, strongsocial, which suit k-NN graphs. Default: fastsocial.',
-    'partition.mode'
-  ),
-  imbalance: number('SHARE', 'How much larger than the mean a bin may be. Default: 0.03.', 'partition.imbalance'),
-  'partition.method': text('NAME', 'Who partitions: kahip. Default: kahip.', 'partition.method'),
-  hidden: numbers('WIDTHS', "Widths of the router's hidden layers, e.g. 512,512. Default: 512.", 'classifier.hidden'),
-  epochs: number('N', 'Passes over the vectors in training. Default: 10.', 'classifier.epochs'),
-  batchSize: number('N', 'Vectors in a mini-batch. Default: 512.', 'classifier.batchSize'),
-  'optimizer.type': text('NAME', 'The optimizer: adam. Default: adam.', 'classifier.optimizer.type'),
-  learningRate: number(
-    'RATE',
-    "The optimizer's first step; the steps fall to 0 along half a cosine. Default: 0.001.",
-    'classifier.optimizer.learningRate'
-  ),
-  softLabels: number(
-    'S',
-    'Train on the bins of the S nearest neighbors, not only on the own bin; 0: on the own bin only. Default: 10.',
-    'classifier.softLabels'
-  ),
-  validationFraction: number(
-    'SHARE',
-    'Share held out to measure the training. Default: 0.05.',
-    'classifier.validationFraction'
-  ),
-  seed: number('N', 'The same seed, options, engine and threads give the same index. Default: 1.', 'seed')
 }
 
 export const indexFlag = { index: text('FILE', 'An index file that `neural-lsh build` wrote.') }
@@ -168,11 +142,14 @@ export const evaluateFlags = {
 
 export const wordFlag = { word: words('WORD,WORD…', 'Words whose neighbors to show.') }
 
+export const withoutRoot = (path: string, root: string) =>
+  path.startsWith(`${root}.`) ? path.slice(root.length + 1) : path
+
 /** Reads the arguments of one command; throws UsageError. */
 export function parseFlags<F extends Flags>(flags: F, args: readonly string[]) {
   const nameOf = new Map(
     Object.entries(flags).flatMap(([name, { path }]) =>
-      [name, path ?? name].map((spelling) => [spelling, name] as const)
+      [name, path ?? name, withoutRoot(path ?? name, 'classifier')].map((spelling) => [spelling, name] as const)
     )
   )
   const options = Object.fromEntries(
@@ -181,7 +158,9 @@ export function parseFlags<F extends Flags>(flags: F, args: readonly string[]) {
       { type: flags[name]?.placeholder ? ('string' as const) : ('boolean' as const) }
     ])
   )
-  const parsed = guardUsage(nameOf, () => parseArgs({ args: [...args], options, allowPositionals: true }))
+  const parsed = guardUsage(nameOf, () =>
+    parseArgs({ args: [...args], options, allowPositionals: true, allowNegative: true })
+  )
   const values: Record<string, unknown> = {}
   for (const [spelling, value] of Object.entries(parsed.values)) {
     const name = nameOf.get(spelling) as string

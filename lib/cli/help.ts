@@ -1,5 +1,5 @@
 import type { Command } from './command.js'
-import { commonFlags, type Flag, type Flags } from './flags.js'
+import { commonFlags, type Flag, type Flags, withoutRoot } from './flags.js'
 import { wrap } from './text.js'
 
 const lineWidth = 100
@@ -25,15 +25,31 @@ export function helpOf(command: Command): string {
     `  ${line}`,
     `      ${wrap(meaning, lineWidth - 6, '      ')}`
   ])
-  const options = Object.entries({ ...command.flags, ...commonFlags } as Flags).map(optionLine)
-  return [`Usage: ${command.usage}`, '', ...explanation, 'Examples:', ...examples, '', 'Options:', ...options].join(
-    '\n'
-  )
+  return [`Usage: ${command.usage}`, '', ...explanation, 'Examples:', ...examples, ...optionLines(command)].join('\n')
 }
 
-function optionLine([name, { placeholder, meaning, path }]: [string, Flag<unknown>]): string {
+/** The options under their headings, in the order of these; those without one first. */
+function optionLines(command: Command): string[] {
+  const flags = Object.entries({ ...command.flags, ...commonFlags } as Flags)
+  const titles = flags.map(([, { section }]) =>
+    section ? `${section.heading} (in the API: ${section.root})` : 'Options'
+  )
+  return [...new Set(['Options', ...titles])].flatMap((title) => [
+    '',
+    `${title}:`,
+    ...flags.filter((_, i) => titles[i] === title).map(optionLine)
+  ])
+}
+
+function optionLine([name, flag]: [string, Flag<unknown>]): string {
+  const { placeholder, meaning } = flag
   const head = `  --${name}${placeholder ? ` ${placeholder}` : ''}`
-  const longName = path !== undefined && path !== name ? ` In the API: ${path}.` : ''
   const gap = head.length < optionWidth ? ' '.repeat(optionWidth - head.length) : `\n${' '.repeat(optionWidth)}`
-  return head + gap + wrap(meaning + longName, lineWidth - optionWidth, ' '.repeat(optionWidth))
+  return head + gap + wrap(meaning + longName(name, flag), lineWidth - optionWidth, ' '.repeat(optionWidth))
+}
+
+/** What it is called in the API, where that does not follow from its own name and its heading. */
+function longName(name: string, { path = name, section }: Flag<unknown>): string {
+  const rest = section ? withoutRoot(path, section.root) : path
+  return rest === name || path === `classifier.${name}` ? '' : ` In the API: ${rest}.`
 }

@@ -91,8 +91,13 @@ function explain(command: Command, error: unknown): number {
   return complain(command, known ? error.message : String((error as Error).stack ?? error), exitCodes.failed)
 }
 
+/** Whether the argument is an option of the command, part of one (classifier.layers[2]), or a group of several. */
 function isOption(command: Command, argument: string): boolean {
-  return Object.entries(command.flags).some(([name, { path }]) => argument === name || argument === path)
+  const isPart = (part: string, whole: string) =>
+    part === whole || part.startsWith(`${whole}.`) || part.startsWith(`${whole}[`)
+  return Object.entries(command.flags).some(
+    ([name, { path = name }]) => argument === name || isPart(argument, path) || isPart(path, argument)
+  )
 }
 
 for (const stream of [process.stdout, process.stderr]) {

@@ -4,7 +4,7 @@ import { formatBytes, formatCount, formatPercent, formatSeconds, table } from '.
 
 /** What is known of how an index was built: its stages, partition and router. */
 export function printReport(index: NeuralLSH, { print }: Context): void {
-  const { stages, balance, edgeCut, history } = index.report
+  const { stages, balance, edgeCut, history, bestEpoch, calibration } = index.report
   if (stages.length > 0) {
     const rows = stages.map(({ name, seconds, peakBytes }) => [name, formatSeconds(seconds), formatBytes(peakBytes)])
     print(`\n${table(['stage', 'time', 'peak memory'], rows)}`)
@@ -12,8 +12,18 @@ export function printReport(index: NeuralLSH, { print }: Context): void {
   print(
     `\nThe largest bin is ${balance.toFixed(2)} times the mean; edges of weight ${formatCount(edgeCut)} run between bins.`
   )
-  const accuracy = history.at(-1)?.validationAccuracy
+  const accuracy = history.find(({ epoch }) => epoch === bestEpoch)?.validationAccuracy
   if (accuracy !== undefined && Number.isFinite(accuracy)) {
     print(`The router finds the very bin of ${formatPercent(accuracy)} of the vectors held out from its training.`)
+  }
+  if (bestEpoch < history.length) {
+    print(`Of its ${history.length} epochs, number ${bestEpoch} was the best: these weights are kept.`)
+  }
+  if (calibration) {
+    const { errorBefore, errorAfter, temperature } = calibration
+    const [before, after] = [errorBefore, errorAfter].map(formatPercent)
+    print(
+      `Expected calibration error of its probabilities: ${before}, at temperature ${temperature.toFixed(2)} ${after}.`
+    )
   }
 }

@@ -3,6 +3,16 @@
  * Arguments arrive checked (lib/options.ts and the stages judge them); arrays are read in place and must not be
  * changed, transferred or detached until the promise settles.
  */
+import type { Network } from '../classifier/network.js'
+import type {
+  EarlyStopping,
+  Initialization,
+  InputType,
+  Loss,
+  Optimizer,
+  Regularization,
+  Schedule
+} from '../classifier/training.js'
 
 /** Squared Euclidean distance, cosine distance 1 - cos, or negated inner product: smaller is nearer in all three. */
 export type Metric = 'euclidean' | 'cosine' | 'inner-product'
@@ -50,27 +60,83 @@ export interface Partition {
 }
 
 export interface EpochReport {
+  /** From 1, over all trainings that go on from each other. */
   epoch: number
+  /** Of the epoch's last step. */
+  learningRate: number
   trainingLoss: number
   trainingAccuracy: number
   /** After the epoch; NaN when nothing is held out. */
   validationLoss: number
   validationAccuracy: number
+  /** Acc@k of the held-out rows: the share of their neighbors in the graph that lie in the monitored number of most
+   * probable bins; NaN without neighbors. */
+  neighborAccuracy: number
   seconds: number
 }
 
-/** Linear-ReLU-...-Linear. `parameters` is flat: for each layer its weight [out, in] row-major, then its bias [out]. */
+/** The network is fed with (x - mean) * scale, x brought to unit length before if `unitLength`. */
+export interface InputTransform {
+  unitLength: boolean
+  /** d */
+  mean: Float32Array<ArrayBuffer>
+  /** d */
+  scale: Float32Array<ArrayBuffer>
+}
+
+/** What turns a vector into bins' probabilities: softmax(network(input(x)) / temperature). */
 export interface Classifier {
-  /** [inputs, ...hidden, bins] */
-  widths: number[]
+  network: Network
+  /** Flat, layer by layer, in PyTorch's layouts: linear [out, in] and [out]; conv2d [out, in, kernel, kernel] and [out];
+   * batch norm [channels] twice. */
   parameters: Float32Array<ArrayBuffer>
-  /** The network is fed with (x - inputMean) * inputScale. */
-  inputMean: Float32Array<ArrayBuffer>
-  inputScale: number
+  /** Flat: running mean [channels] and running variance [channels] of each batch norm. */
+  buffers: Float32Array<ArrayBuffer>
+  input: InputTransform
+  temperature: number
+}
+
+/** What a training needs, besides the classifier, to go on as if it had never stopped. */
+export interface TrainingState {
+  /** Trained so far. */
+  epochs: number
+  /** Steps of the optimizer so far. */
+  steps: number
+  /** The optimizer's running values, slot after slot, each as long as the parameters. */
+  slots: Float32Array<ArrayBuffer>
+  /** Of the last epoch, where the classifier's may be those of an earlier, better one. */
+  parameters: Float32Array<ArrayBuffer>
+  buffers: Float32Array<ArrayBuffer>
+  /** What reduce-on-plateau has seen. */
+  plateau: { lowestLoss: number; staleEpochs: number; factor: number }
+  /** What early stopping has seen; bestEpoch 0: nothing yet. */
+  bestValue: number
+  bestEpoch: number
+}
+
+export interface Calibration {
+  temperature: number
+  /** Expected calibration error on the held-out rows at temperature 1, and at this one. */
+  errorBefore: number
+  errorAfter: number
 }
 
 export interface TrainedClassifier extends Classifier {
   history: EpochReport[]
+  /** The epoch whose weights these are. */
+  bestEpoch: number
+  /** What the temperature was fitted to; not there without held-out rows. */
+  calibration?: Calibration | undefined
+  /** For `initial` of a training that goes on. */
+  state: TrainingState
+}
+
+/** Where a training starts: weights, and to go on exactly, the buffers, the input transform and the state as well. */
+export interface StartingPoint {
+  parameters: Float32Array
+  buffers?: Float32Array | undefined
+  input?: InputTransform | undefined
+  state?: TrainingState | undefined
 }
 
 export interface TrainingRequest {
@@ -78,19 +144,27 @@ export interface TrainingRequest {
   dimensions: number
   labels: Int32Array
   bins: number
-  /** n x neighborsPerRow, for the soft labels; may be empty when softLabels is 0. */
+  /** n x neighborsPerRow, for soft labels and neighborAccuracy; may be empty when softLabels is 0. */
   neighbors: Int32Array
   neighborsPerRow: number
   /** S: the target is the histogram over the bins of the S nearest neighbors and the point itself; 0: the own bin only. */
   softLabels: number
-  hidden: number[]
+  network: Network
+  initialization: Initialization
+  input: InputType
+  loss: Loss
+  optimizer: Optimizer
+  schedule: Schedule
+  regularization: Regularization
   epochs: number
   batchSize: number
-  /** Of the first step; it falls to 0 along half a cosine. */
-  learningRate: number
   validationFraction: number
+  earlyStopping?: EarlyStopping | undefined
+  /** Bins in which neighborAccuracy looks for neighbors. */
+  monitoredProbes: number
+  calibrate: boolean
   seed: number
-  initialParameters?: Float32Array | undefined
+  initial?: StartingPoint | undefined
 }
 
 /** Points grouped by bin: bin b holds rows offsets[b] .. offsets[b + 1] of the reordered vectors. */

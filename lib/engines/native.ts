@@ -1,10 +1,12 @@
 import { createRequire } from 'node:module'
 import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import type { Network } from '../classifier/network.js'
+import type { Initialization, Loss, Optimizer, Regularization, Schedule } from '../classifier/training.js'
 import { ArgumentError, ClosedError, EngineError, type ErrorCode, NeuralLSHError } from '../errors.js'
 import type {
   Bins,
-  Classifier,
+  Calibration,
   Engine,
   JobOptions,
   KnnGraph,
@@ -49,16 +51,37 @@ export interface Addon {
   exactSearch: NativeStage<{ ids: Int32Array<ArrayBuffer>; distances: Float32Array<ArrayBuffer> }>
   similarityGraph: NativeStage<SimilarityGraph>
   partition: NativeStage<Omit<Partition, 'bins'>>
-  trainClassifier: NativeStage<TrainedClassifier>
+  trainClassifier: NativeStage<Omit<TrainedClassifier, 'network'>>
   groupIntoBins: NativeStage<Bins>
   checkSearchState: NativeStage<object>
   Searcher: new (state: object) => NativeSearcher
-  lossAndGradient(request: {
-    widths: number[]
-    parameters: Float64Array
-    inputs: Float64Array
-    targets: Float64Array
-  }): { loss: number; gradient: Float64Array }
+  // The classifier's parts one by one, at once: what the tests hold against references.
+  networkPass<Reals extends Float32Array | Float64Array>(request: {
+    network: Network
+    parameters: Reals
+    buffers: Reals
+    inputs: Reals
+    /** rows x outputs shares; or `labels`, one a row. */
+    targets?: Reals
+    labels?: Int32Array
+    loss: Loss
+    seed: number
+    training: boolean
+  }): { outputs: Reals; loss: number; gradient: Reals; inputGradient: Reals; buffers: Reals }
+  optimizerSteps<Reals extends Float32Array | Float64Array>(request: {
+    optimizer: Optimizer
+    regularization: Regularization
+    parameters: Reals
+    /** steps x parameters */
+    gradients: Reals
+    learningRates: Float64Array
+  }): { parameters: Reals }
+  scheduleFactors(request: { schedule: Schedule; stepsPerEpoch: number; losses: Float64Array }): Float64Array
+  initialParameters(request: { network: Network; initialization: Initialization; seed: number }): {
+    parameters: Float32Array
+    buffers: Float32Array
+  }
+  calibrate(request: { logits: Float32Array; shares: Float32Array; bins: number }): Calibration
 }
 
 /** The package's own folder: lib/engines and dist/engines lie equally deep. */
@@ -127,15 +150,6 @@ async function run<T>(stage: NativeStage<T>, request: object, job: JobOptions): 
   }
 }
 
-function flatClassifier(classifier: Classifier) {
-  return {
-    widths: classifier.widths,
-    parameters: classifier.parameters,
-    inputMean: classifier.inputMean,
-    inputScale: classifier.inputScale
-  }
-}
-
 function createSearcher(addon: Addon, state: object): Searcher {
   const searcher = new addon.Searcher(state)
   return {
@@ -180,7 +194,9 @@ export function createNativeEngine(): Engine {
     async partition(graph, options, job) {
       return { bins: options.bins, ...(await run(addon.partition, { ...graph, ...options }, job)) }
     },
-    trainClassifier: (request, job) => run(addon.trainClassifier, request, job),
+    async trainClassifier(request, job) {
+      return { network: request.network, ...(await run(addon.trainClassifier, request, job)) }
+    },
     groupIntoBins: (labels, bins, rows, job) => run(addon.groupIntoBins, { labels, bins, ...rows }, job),
     async openSearcher(state: SearchState, job) {
       const flat = {
@@ -189,7 +205,7 @@ export function createNativeEngine(): Engine {
         vectors: state.vectors,
         offsets: state.bins.offsets,
         ids: state.bins.ids,
-        ...flatClassifier(state.classifier)
+        classifier: state.classifier
       }
       await run(addon.checkSearchState, flat, job)
       return createSearcher(addon, flat)

@@ -2,21 +2,27 @@
  * The index file: safetensors, with everything that answering a query needs. Tensors, in this order:
  *
  *     bins.vectors           [n, d] F32      the vectors in the bins' order
- *     classifier.0.weight    [out, in] F32   named as PyTorch's nn.Sequential(Linear, ReLU, Linear ...) names them
+ *     classifier.0.weight    [out, in] F32   all parameters, named as PyTorch's nn.Sequential names them, layer by layer
  *     classifier.0.bias      [out] F32
- *     classifier.2.weight    ...
+ *     ...
+ *     classifier.1.running_mean [out] F32    then all running statistics of batch norm
+ *     classifier.1.running_var  [out] F32
+ *     ...
  *     input.mean             [d] F32         the network is fed with (x - mean) * scale
- *     input.scale            [1] F32
+ *     input.scale            [d] F32
+ *     output.temperature     [1] F32         the probabilities are softmax(outputs / temperature)
  *     bins.offsets           [bins + 1] I32  bin b holds rows offsets[b] .. offsets[b + 1] of bins.vectors
  *     bins.ids               [n] I32         the row number before the reordering
  *     words.offsets          [n + 1] I32     word i (of row number i) is bytes offsets[i] .. offsets[i + 1], UTF-8
  *     words.bytes            [bytes] U8      both only where the vectors have words
  *
- * The metadata hold the CRC-32 of each tensor and, first of all, the CRC-32 of length and header themselves, taken with
+ * The metadata hold the network (JSON, as lib/classifier/network.ts describes it), whether x is brought to unit length
+ * first (`input`), the CRC-32 of each tensor and, first of all, the CRC-32 of length and header themselves, taken with
  * zeros in its own place: no byte of the file can change unnoticed.
  */
 import { type FileHandle, open } from 'node:fs/promises'
 import { crc32 } from 'node:zlib'
+import { bufferCount, type Network, parameterCount, readNetwork, shapesOf, tensorsOf } from '../classifier/network.js'
 import type { Metric, SearchState } from '../engines/engine.js'
 import { ArgumentError, FileError, NeuralLSHError } from '../errors.js'
 import { regularFileSize } from './byte-reader.js'
@@ -37,10 +43,14 @@ import {
 import { decodeWords, encodeWords, type WordList } from './word-list.js'
 
 const format = 'neural-lsh'
-const version = '1'
+const version = '2'
 /** A header takes a few kilobytes; parsing this much takes a few milliseconds. */
 const largestHeader = 1 << 22
+/** The description of the deepest network takes a fifth of it. */
+const largestNetwork = 1 << 16
 const metrics: Metric[] = ['euclidean', 'cosine', 'inner-product']
+/** What the network is fed with, before mean and scale. */
+const inputs = { unitLength: 'unit-length', asIs: 'as-is' }
 const chunkBytes = 1 << 20
 const noChecksum = '00000000'
 const headerStart = '{"__metadata__":{"checksum":"'
@@ -62,9 +72,7 @@ export interface IndexFileOptions {
 /** The sizes that all shapes follow from. */
 interface Sizes {
   rows: number
-  dimensions: number
-  /** [dimensions, ...hidden, bins] */
-  widths: number[]
+  network: Network
   wordBytes: number | undefined
 }
 
@@ -88,6 +96,8 @@ export async function writeIndexFile(
     format,
     version,
     metric: state.metric,
+    network: JSON.stringify(state.classifier.network),
+    input: state.classifier.input.unitLength ? inputs.unitLength : inputs.asIs,
     description: JSON.stringify(description),
     checksums: JSON.stringify(checksums)
   }
@@ -109,15 +119,14 @@ export async function readIndexFile(path: string, options: IndexFileOptions = {}
     const fileSize = await regularFileSize(path)
     file = await open(path, 'r')
     const { metadata, tensors, dataStart, dataBytes } = await readHeader(path, file, fileSize)
-    const sizes = sizesOf(path, tensors)
-    checkLayout(path, tensors, layout(sizes))
-    const { metric, description, checksums } = decodeMetadata(path, metadata)
+    const { description, checksums, ...meaning } = decodeMetadata(path, metadata)
+    checkLayout(path, tensors, layout(sizesOf(path, tensors, meaning.network)))
     const data = allocate(path, dataBytes)
     for (const tensor of tensors)
       await readTensor(path, file, tensor, data, dataStart, checksums[tensor.name], options.signal)
-    const arrays = arraysOf(tensors, data)
-    const words = arrays.words ? await decodeWords(path, arrays.words, options.signal) : undefined
-    return { state: stateOf(arrays, sizes, metric), description, ...(words && { words }) }
+    const storedWords = wordsOf(tensors, data)
+    const words = storedWords && (await decodeWords(path, storedWords, options.signal))
+    return { state: stateOf(tensors, data, meaning), description, ...(words && { words }) }
   } catch (error) {
     throw asFileError(path, error)
   } finally {
@@ -125,64 +134,73 @@ export async function readIndexFile(path: string, options: IndexFileOptions = {}
   }
 }
 
-function layout({ rows, dimensions, widths, wordBytes }: Sizes): Tensor[] {
-  const bins = widths.at(-1) ?? 0
-  const tensors: Tensor[] = [{ name: 'bins.vectors', dtype: 'F32', shape: [rows, dimensions] }]
-  for (let layer = 0; layer + 1 < widths.length; layer++) {
-    const [inputs = 0, outputs = 0] = widths.slice(layer)
-    tensors.push({ name: `classifier.${2 * layer}.weight`, dtype: 'F32', shape: [outputs, inputs] })
-    tensors.push({ name: `classifier.${2 * layer}.bias`, dtype: 'F32', shape: [outputs] })
-  }
-  tensors.push(
-    { name: 'input.mean', dtype: 'F32', shape: [dimensions] },
-    { name: 'input.scale', dtype: 'F32', shape: [1] },
-    { name: 'bins.offsets', dtype: 'I32', shape: [bins + 1] },
-    { name: 'bins.ids', dtype: 'I32', shape: [rows] }
-  )
-  if (wordBytes !== undefined) {
-    tensors.push(
-      { name: 'words.offsets', dtype: 'I32', shape: [rows + 1] },
-      { name: 'words.bytes', dtype: 'U8', shape: [wordBytes] }
-    )
-  }
-  return tensors
+/** How many numbers enter the network, and how many leave it. */
+function endsOf(network: Network): [dimensions: number, bins: number] {
+  const [channels, height, width] = network.inputShape
+  return [channels * height * width, shapesOf(network).at(-1)?.[0] ?? 0]
+}
+
+function layout({ rows, network, wordBytes }: Sizes): Tensor[] {
+  const [dimensions, bins] = endsOf(network)
+  const floats = (name: string, ...shape: number[]): Tensor => ({ name, dtype: 'F32', shape })
+  const integers = (name: string, ...shape: number[]): Tensor => ({ name, dtype: 'I32', shape })
+  const words: Tensor[] =
+    wordBytes === undefined
+      ? []
+      : [integers('words.offsets', rows + 1), { name: 'words.bytes', dtype: 'U8', shape: [wordBytes] }]
+  return [
+    floats('bins.vectors', rows, dimensions),
+    ...tensorsOf(network).map(({ name, shape }) => floats(`classifier.${name}`, ...shape)),
+    floats('input.mean', dimensions),
+    floats('input.scale', dimensions),
+    floats('output.temperature', 1),
+    integers('bins.offsets', bins + 1),
+    integers('bins.ids', rows),
+    ...words
+  ]
 }
 
 // Writing
 
 function checkedSizes({ state, words }: IndexContents): Omit<Sizes, 'wordBytes'> {
   const { classifier, bins, vectors, dimensions } = state
-  const { widths } = classifier
+  const { network, input } = classifier
+  const [inputCount, binCount] = endsOf(network)
   const rows = bins.ids.length
-  const parameters = widths.slice(1).reduce((sum, outputs, layer) => sum + outputs * ((widths[layer] ?? 0) + 1), 0)
   const expected: [string, number, number][] = [
-    ['classifier.widths[0]', widths[0] ?? 0, dimensions],
-    ['classifier.parameters', classifier.parameters.length, parameters],
-    ['classifier.inputMean', classifier.inputMean.length, dimensions],
-    ['bins.offsets', bins.offsets.length, (widths.at(-1) ?? 0) + 1],
+    ['classifier.network.inputShape', inputCount, dimensions],
+    ['classifier.parameters', classifier.parameters.length, parameterCount(network)],
+    ['classifier.buffers', classifier.buffers.length, bufferCount(network)],
+    ['classifier.input.mean', input.mean.length, dimensions],
+    ['classifier.input.scale', input.scale.length, dimensions],
+    ['bins.offsets', bins.offsets.length, binCount + 1],
     ['vectors', vectors.length, rows * dimensions],
     ['words', words?.length ?? rows, rows]
   ]
   const wrong = expected.find(([, size, right]) => size !== right)
   if (wrong) throw new ArgumentError(wrong[0], `has size ${wrong[1]}, expected ${wrong[2]}`)
-  return { rows, dimensions, widths }
+  return { rows, network }
 }
 
 /** The bytes of each tensor, in place. */
 function dataOf(state: SearchState, words: WordList | undefined, tensors: StoredTensor[]): Uint8Array[] {
+  const { parameters, buffers, input, temperature } = state.classifier
   const arrays: Record<string, ArrayBufferView> = {
     'bins.vectors': state.vectors,
-    'input.mean': state.classifier.inputMean,
-    'input.scale': Float32Array.of(state.classifier.inputScale),
+    'input.mean': input.mean,
+    'input.scale': input.scale,
+    'output.temperature': Float32Array.of(temperature),
     'bins.offsets': state.bins.offsets,
     'bins.ids': state.bins.ids,
     ...(words && { 'words.offsets': words.offsets, 'words.bytes': words.bytes })
   }
-  const parameters = bytesOf(state.classifier.parameters)
   const parametersBegin = state.vectors.byteLength
+  const buffersBegin = parametersBegin + parameters.byteLength
   return tensors.map(({ name, begin, end }) => {
     const array = arrays[name]
-    return array ? bytesOf(array) : parameters.subarray(begin - parametersBegin, end - parametersBegin)
+    if (array) return bytesOf(array)
+    const [weights, start] = begin < buffersBegin ? [parameters, parametersBegin] : [buffers, buffersBegin]
+    return bytesOf(weights).subarray(begin - start, end - start)
   })
 }
 
@@ -247,24 +265,51 @@ async function readFully(path: string, file: FileHandle, target: Uint8Array, pos
   }
 }
 
+/** What the numbers in the tensors mean. */
+interface Meaning {
+  metric: Metric
+  network: Network
+  unitLength: boolean
+}
+
 function decodeMetadata(
   path: string,
   metadata: Record<string, string>
-): { metric: Metric; description: Record<string, unknown>; checksums: Record<string, unknown> } {
+): Meaning & { description: Record<string, unknown>; checksums: Record<string, unknown> } {
   if (metadata.format !== format) throw new FileError(path, `is in format '${metadata.format}', expected '${format}'`)
   if (metadata.version !== version) {
+    const reason =
+      metadata.version === '1' ? 'an older neural-lsh wrote it: build the index again' : 'a newer neural-lsh wrote it'
     throw new FileError(
       path,
-      `is an index of version ${metadata.version}; this release reads version ${version}: a newer neural-lsh wrote it`
+      `is an index of version ${metadata.version}; this release reads version ${version}: ${reason}`
     )
   }
-  const metric = metrics.find((name) => name === metadata.metric)
-  if (metric === undefined)
-    throw new FileError(path, `has metric '${metadata.metric}', expected one of ${metrics.join(', ')}`)
   return {
-    metric,
+    metric: oneOf(path, metadata, 'metric', metrics),
+    network: decodeNetwork(path, metadata),
+    unitLength: oneOf(path, metadata, 'input', Object.values(inputs)) === inputs.unitLength,
     description: parseObject(path, metadata, 'description'),
     checksums: parseObject(path, metadata, 'checksums')
+  }
+}
+
+function oneOf<T extends string>(path: string, metadata: Record<string, string>, name: string, known: T[]): T {
+  const found = known.find((value) => value === metadata[name])
+  if (found !== undefined) return found
+  throw new FileError(path, `has ${name} '${metadata[name]?.slice(0, 80)}', expected one of ${known.join(', ')}`)
+}
+
+/** A network that is whole and fits together; whether its tensors are there is for checkLayout to see. */
+function decodeNetwork(path: string, metadata: Record<string, string>): Network {
+  const { length } = metadata.network ?? ''
+  if (length > largestNetwork)
+    throw new FileError(path, `has a network that takes ${length} characters; at most ${largestNetwork} are read`)
+  const value = parseObject(path, metadata, 'network')
+  try {
+    return readNetwork(value)
+  } catch (cause) {
+    throw new FileError(path, (cause as Error).message.slice(0, 300), undefined, { cause })
   }
 }
 
@@ -273,22 +318,19 @@ function parseObject(path: string, metadata: Record<string, string>, name: strin
     const value: unknown = JSON.parse(metadata[name] ?? '')
     if (isRecord(value)) return value
   } catch (cause) {
-    throw new FileError(path, `has ${name} that are not JSON: ${(cause as Error).message}`, undefined, { cause })
+    throw new FileError(path, `has a field '${name}' that is not JSON: ${(cause as Error).message}`, undefined, {
+      cause
+    })
   }
-  throw new FileError(path, `has ${name} that are not a JSON object`)
+  throw new FileError(path, `has a field '${name}' that is not a JSON object`)
 }
 
-/** What the shapes of three tensors say; checkLayout then sees to it that all shapes say the same. */
-function sizesOf(path: string, tensors: StoredTensor[]): Sizes {
+/** What the network and the shapes of two tensors say; checkLayout then sees to it that all shapes say the same. */
+function sizesOf(path: string, tensors: StoredTensor[], network: Network): Sizes {
   const shapes = new Map(tensors.map(({ name, shape }) => [name, shape]))
-  const [rows = 0, dimensions = 0] = shapes.get('bins.vectors') ?? []
-  const widths = [dimensions]
-  for (let layer = 0; shapes.has(`classifier.${2 * layer}.bias`); layer++)
-    widths.push(shapes.get(`classifier.${2 * layer}.bias`)?.[0] ?? 0)
-  if (rows < 1 || rows > largestRowCount || widths.length < 2 || Math.min(...widths) < 1) {
-    throw new FileError(path, `has impossible sizes: ${rows} vectors, layers of ${widths.slice(0, 8).join(', ')}`)
-  }
-  return { rows, dimensions, widths, wordBytes: shapes.get('words.bytes')?.[0] }
+  const rows = shapes.get('bins.vectors')?.[0] ?? 0
+  if (rows < 1 || rows > largestRowCount) throw new FileError(path, `has an impossible size: ${rows} vectors`)
+  return { rows, network, wordBytes: shapes.get('words.bytes')?.[0] }
 }
 
 function checkLayout(path: string, tensors: StoredTensor[], expected: Tensor[]): void {
@@ -330,36 +372,32 @@ async function readTensor(
     throw new FileError(path, `is damaged: the checksum of tensor ${name} is wrong`)
 }
 
+/** Where a tensor of 4-byte numbers lies in the data. */
+function placeOf(tensors: StoredTensor[], name: string): [begin: number, length: number] {
+  const { begin, end } = tensors.find((tensor) => tensor.name === name) ?? { begin: 0, end: 0 }
+  return [begin, (end - begin) / 4]
+}
+
 /** Views into the data. */
-function arraysOf(tensors: StoredTensor[], data: ArrayBuffer) {
-  const place = (name: string): [begin: number, length: number] => {
-    const { begin, end } = tensors.find((tensor) => tensor.name === name) ?? { begin: 0, end: 0 }
-    return [begin, (end - begin) / 4]
-  }
-  const inputMean = new Float32Array(data, ...place('input.mean'))
-  const [parametersBegin] = place('classifier.0.weight')
+function stateOf(tensors: StoredTensor[], data: ArrayBuffer, { metric, network, unitLength }: Meaning): SearchState {
+  const floats = (name: string) => new Float32Array(data, ...placeOf(tensors, name))
+  const integers = (name: string) => new Int32Array(data, ...placeOf(tensors, name))
+  const vectors = floats('bins.vectors')
+  const parameters = new Float32Array(data, vectors.byteLength, parameterCount(network))
+  const buffers = new Float32Array(data, vectors.byteLength + parameters.byteLength, bufferCount(network))
+  const input = { unitLength, mean: floats('input.mean'), scale: floats('input.scale') }
+  const [temperature = 1] = floats('output.temperature')
   return {
-    vectors: new Float32Array(data, ...place('bins.vectors')),
-    parameters: new Float32Array(data, parametersBegin, (inputMean.byteOffset - parametersBegin) / 4),
-    inputMean,
-    inputScale: new Float32Array(data, ...place('input.scale')),
-    offsets: new Int32Array(data, ...place('bins.offsets')),
-    ids: new Int32Array(data, ...place('bins.ids')),
-    words: tensors.at(-1)?.name === 'words.bytes' && {
-      offsets: new Int32Array(data, ...place('words.offsets')),
-      bytes: new Uint8Array(data, place('words.bytes')[0])
-    }
+    metric,
+    dimensions: endsOf(network)[0],
+    classifier: { network, parameters, buffers, input, temperature },
+    bins: { offsets: integers('bins.offsets'), ids: integers('bins.ids') },
+    vectors
   }
 }
 
-function stateOf(arrays: ReturnType<typeof arraysOf>, { dimensions, widths }: Sizes, metric: Metric): SearchState {
-  const { vectors, parameters, inputMean, inputScale, offsets, ids } = arrays
-  const [scale = 1] = inputScale
-  return {
-    metric,
-    dimensions,
-    classifier: { widths, parameters, inputMean, inputScale: scale },
-    bins: { offsets, ids },
-    vectors
-  }
+function wordsOf(tensors: StoredTensor[], data: ArrayBuffer): WordList | undefined {
+  if (tensors.at(-1)?.name !== 'words.bytes') return undefined
+  const offsets = new Int32Array(data, ...placeOf(tensors, 'words.offsets'))
+  return { offsets, bytes: new Uint8Array(data, placeOf(tensors, 'words.bytes')[0]) }
 }

@@ -4,34 +4,33 @@ import { runJob } from '../job.js'
 import { resolveTrainClassifier, type TrainClassifierOptions } from '../options.js'
 
 /**
- * Trains the network that predicts a vector's bin: Linear-ReLU-...-Linear under softmax and cross-entropy, with Adam
- * (Kingma & Ba, ICLR 2015) on shuffled mini-batches (Dong et al., ICLR 2020, section 3, step 3).
+ * Trains the network that predicts a vector's bin, on shuffled mini-batches (Dong et al., ICLR 2020, section 3, step 3);
+ * by default one hidden layer under softmax and cross-entropy, with Adam (Kingma & Ba, ICLR 2015).
+ *
+ * With `initial`, the result of an earlier call, training goes on as if it had never stopped, bit for bit, provided that
+ * vectors, labels, seed and the other options are the same.
  *
  * @param vectors n x dimensions numbers, row after row; left as they are, and not to be changed until the call settles.
- * @returns the weights, flat in PyTorch's [out, in] layout, and the loss and accuracy of each epoch.
+ * @returns the network and its weights, flat in PyTorch's layouts, what each epoch was like, and the state to go on from.
  * @throws ArgumentError when an argument is wrong, a number is not finite, or a label or neighbor is out of range;
- * NeuralLSHError with code ERR_NLSH_TRAINING when the loss stops being finite.
+ * NeuralLSHError with code ERR_NLSH_TRAINING when the training diverges.
  */
 export async function trainClassifier(
   vectors: Float32Array,
   options: TrainClassifierOptions
 ): Promise<TrainedClassifier> {
-  const { engine: choice, threads, signal, onProgress, ...settings } = resolveTrainClassifier(vectors, options)
-  const { dimensions, neighbors, optimizer, hidden, ...rest } = settings
+  const { engine: choice, run, request, neighbors } = resolveTrainClassifier(vectors, options)
   const engine = selectEngine(choice)
-  return runJob({ threads, signal, onProgress }, async ({ stage }) => {
+  return runJob(run, async ({ stage }) => {
     const prepared = await stage('prepare', (job) =>
-      engine.prepareVectors(vectors, dimensions, 'euclidean', 'vectors', job)
+      engine.prepareVectors(vectors, request.dimensions, 'euclidean', 'vectors', job)
     )
-    const request = {
-      ...rest,
+    const whole = {
+      ...request,
       vectors: prepared,
-      dimensions,
-      hidden: [...hidden],
-      learningRate: optimizer.learningRate,
       neighbors: neighbors?.ids ?? new Int32Array(0),
       neighborsPerRow: neighbors?.neighbors ?? 0
     }
-    return stage('classifier', (job) => engine.trainClassifier(request, job))
+    return stage('classifier', (job) => engine.trainClassifier(whole, job))
   })
 }

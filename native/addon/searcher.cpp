@@ -4,37 +4,27 @@
 
 #include "../cpu/query.h"
 #include "arguments.h"
+#include "descriptions.h"
 #include "job-runner.h"
 
 namespace neural_lsh::addon {
 namespace {
 
-/// { metric, dimensions, vectors, offsets, ids, widths, parameters, inputMean, inputScale } -> the core's
-/// index. The arrays stay JavaScript's; the classifier's numbers, few and hot, are copied.
+/// { metric, dimensions, vectors, offsets, ids, classifier } -> the core's index. The arrays stay
+/// JavaScript's; the classifier's numbers, few and hot, are copied.
 cpu::SearchIndex readState(const Napi::Object& state) {
   const Napi::Env env = state.Env();
   const std::size_t dimensions = count(state, "dimensions");
-  cpu::SearchIndex index{metric(state),
-                         matrix(state, "vectors", dimensions),
-                         integers(state, "offsets"),
-                         integers(state, "ids"),
-                         {}};
-  index.classifier.shape.widths = counts(state, "widths");
-  const auto& widths = index.classifier.shape.widths;
-  require(env, widths.size() >= 2 && widths.front() == dimensions, "classifier.widths",
-          "must start with the dimensions");
-  require(env, index.offsets.size() == widths.back() + 1, "bins.offsets",
+  const Napi::Value classifier = state.Get("classifier");
+  require(env, classifier.IsObject(), "classifier", "must be an object");
+  cpu::SearchIndex index{metric(state), matrix(state, "vectors", dimensions), integers(state, "offsets"),
+                         integers(state, "ids"), cpu::Router(readClassifier(classifier.As<Napi::Object>()))};
+  const cpu::NetworkDescription& network = index.router.classifier().network;
+  require(env, network.inputs() == dimensions, "classifier.network", "must start with the dimensions");
+  require(env, index.offsets.size() == network.outputs() + 1, "bins.offsets",
           "must have one entry more than there are bins");
   require(env, index.ids.size() == index.vectors.rows && !index.ids.empty(), "bins.ids",
           "must have one entry a vector");
-  const auto parameters = floats(state, "parameters");
-  require(env, parameters.size() == index.classifier.shape.parameters(), "classifier.parameters",
-          "must fit the widths");
-  index.classifier.parameters.assign(parameters.begin(), parameters.end());
-  const auto mean = floats(state, "inputMean");
-  require(env, mean.size() == dimensions, "classifier.inputMean", "must have one entry a dimension");
-  index.classifier.input.mean.assign(mean.begin(), mean.end());
-  index.classifier.input.scale = static_cast<float>(number(state, "inputScale"));
   return index;
 }
 

@@ -7,13 +7,13 @@
 
 #include "../core/memory.h"
 #include "../cpu/bins.h"
+#include "../cpu/classifier/trainer.h"
 #include "../cpu/knn-graph.h"
-#include "../cpu/network.h"
 #include "../cpu/similarity-graph.h"
-#include "../cpu/trainer.h"
 #include "../cpu/vectors.h"
 #include "../partition/kahip.h"
 #include "arguments.h"
+#include "descriptions.h"
 #include "job-runner.h"
 
 namespace neural_lsh::addon {
@@ -152,34 +152,6 @@ Napi::Value partition(const Napi::CallbackInfo& info) {
                    }});
 }
 
-Napi::Object epochObject(Napi::Env env, std::size_t epoch, const cpu::EpochReport& report) {
-  Napi::Object object = Napi::Object::New(env);
-  object.Set("epoch", static_cast<double>(epoch));
-  object.Set("trainingLoss", report.trainingLoss);
-  object.Set("trainingAccuracy", report.trainingAccuracy);
-  object.Set("validationLoss", report.validationLoss);
-  object.Set("validationAccuracy", report.validationAccuracy);
-  object.Set("seconds", report.seconds);
-  return object;
-}
-
-void setClassifier(Napi::Object result, const cpu::TrainingResult& trained) {
-  const Napi::Env env = result.Env();
-  const auto parameters = output<float>(result, "parameters", trained.classifier.parameters.size());
-  std::copy(trained.classifier.parameters.begin(), trained.classifier.parameters.end(), parameters.begin());
-  const auto mean = output<float>(result, "inputMean", trained.classifier.input.mean.size());
-  std::copy(trained.classifier.input.mean.begin(), trained.classifier.input.mean.end(), mean.begin());
-  result.Set("inputScale", trained.classifier.input.scale);
-  const auto& widths = trained.classifier.shape.widths;
-  Napi::Array widthsArray = Napi::Array::New(env, widths.size());
-  for (std::uint32_t i = 0; i < widths.size(); ++i) widthsArray.Set(i, static_cast<double>(widths[i]));
-  result.Set("widths", widthsArray);
-  Napi::Array history = Napi::Array::New(env, trained.history.size());
-  for (std::uint32_t i = 0; i < trained.history.size(); ++i)
-    history.Set(i, epochObject(env, i + 1, trained.history[i]));
-  result.Set("history", history);
-}
-
 Napi::Value trainClassifier(const Napi::CallbackInfo& info) {
   const auto request = info[0].As<Napi::Object>();
   cpu::TrainingSet set{matrix(request, "vectors", count(request, "dimensions")),
@@ -191,22 +163,20 @@ Napi::Value trainClassifier(const Napi::CallbackInfo& info) {
   require(info.Env(), set.labels.size() == set.vectors.rows, "labels", "must have one entry a vector");
   require(info.Env(), set.softLabels <= set.neighborsPerRow, "softLabels",
           "must not exceed the neighbors of a row");
-  require(info.Env(), set.softLabels == 0 || set.neighbors.size() == set.vectors.rows * set.neighborsPerRow,
+  require(info.Env(),
+          (set.softLabels == 0 && set.neighbors.empty()) ||
+              set.neighbors.size() == set.vectors.rows * set.neighborsPerRow,
           "neighbors", "must have one row a vector");
-  cpu::TrainingOptions options;
-  options.hidden = counts(request, "hidden");
-  options.epochs = count(request, "epochs");
-  options.batchSize = count(request, "batchSize");
-  options.learningRate = number(request, "learningRate");
-  options.validationFraction = number(request, "validationFraction");
-  options.seed = count(request, "seed");
-  if (has(request, "initialParameters")) options.initialParameters = floats(request, "initialParameters");
+  const cpu::TrainingOptions options = readTraining(request);
+  require(info.Env(),
+          options.network.inputs() == set.vectors.columns && options.network.outputs() == set.bins, "network",
+          "must lead from the dimensions to the bins");
   const auto trained = std::make_shared<cpu::TrainingResult>();
   return startJob(
       info[1].As<Napi::Object>(),
       {request, Napi::Object::New(info.Env()),
        [trained, set, options](const Job& job) { *trained = cpu::trainClassifier(set, options, job); },
-       [trained](Napi::Env, Napi::Object result) { setClassifier(result, *trained); }});
+       [trained](Napi::Env, Napi::Object result) { setTrained(result, *trained); }});
 }
 
 /// With `from` and `to` (the same array, or another of its size) the rows are reordered, too.
@@ -234,37 +204,13 @@ Napi::Value groupIntoBins(const Napi::CallbackInfo& info) {
                                                nullptr});
 }
 
-/// lossAndGradient({ widths, parameters, inputs, targets }) -> { loss, gradient }: one batch in double, at
-/// once. What the gradient tests compare with finite differences.
-Napi::Value lossAndGradient(const Napi::CallbackInfo& info) {
-  const auto request = info[0].As<Napi::Object>();
-  const cpu::ClassifierShape shape{counts(request, "widths")};
-  require(info.Env(), shape.widths.size() >= 2, "widths", "must name inputs and outputs");
-  const auto parameters = doubles(request, "parameters"), inputs = doubles(request, "inputs"),
-             targets = doubles(request, "targets");
-  const std::size_t rows = targets.size() / shape.outputs();
-  require(info.Env(), parameters.size() == shape.parameters(), "parameters", "must fit the widths");
-  require(info.Env(), rows * shape.outputs() == targets.size() && rows * shape.inputs() == inputs.size(),
-          "targets", "must have one row for each row of inputs");
-  const auto result = Napi::Object::New(info.Env());
-  const auto gradient = output<double>(result, "gradient", parameters.size());
-  try {
-    result.Set("loss", cpu::lossAndGradient<double>(shape, parameters, inputs.data(), targets.data(), rows,
-                                                    gradient));
-  } catch (...) {
-    throw toError(info.Env(), std::current_exception());
-  }
-  return result;
-}
-
 }  // namespace
 
 void exportStages(Napi::Env env, Napi::Object exports) {
   const std::pair<const char*, Napi::Value (*)(const Napi::CallbackInfo&)> functions[] = {
-      {"prepareVectors", prepareVectors}, {"knnGraph", knnGraph},
-      {"exactSearch", exactSearch},       {"similarityGraph", similarityGraph},
-      {"partition", partition},           {"trainClassifier", trainClassifier},
-      {"groupIntoBins", groupIntoBins},   {"lossAndGradient", lossAndGradient},
+      {"prepareVectors", prepareVectors},   {"knnGraph", knnGraph},   {"exactSearch", exactSearch},
+      {"similarityGraph", similarityGraph}, {"partition", partition}, {"trainClassifier", trainClassifier},
+      {"groupIntoBins", groupIntoBins},
   };
   for (const auto& [name, function] : functions) exports.Set(name, Napi::Function::New(env, function, name));
 }

@@ -6,8 +6,8 @@
 
 namespace neural_lsh::addon {
 
-/// Adds prepareVectors, knnGraph, exactSearch, similarityGraph, partition, trainClassifier, groupIntoBins and
-/// lossAndGradient to the exports.
+/// Adds prepareVectors, knnGraph, exactSearch, similarityGraph, partition, trainClassifier and
+/// groupIntoBins to the exports.
 void exportStages(Napi::Env env, Napi::Object exports);
 
 }  // namespace neural_lsh::addon

@@ -2,8 +2,10 @@
 // language can repeat it in five lines.
 #pragma once
 
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <numbers>
 #include <span>
 #include <utility>
 
@@ -22,6 +24,13 @@ class Random {
 
   /// Uniform in [0, 1) with 53 bits.
   double uniform() { return static_cast<double>(next() >> 11) * 0x1.0p-53; }
+
+  /// Two independent standard normal numbers (Box & Muller 1958).
+  std::pair<double, double> normals() {
+    const double radius = std::sqrt(-2 * std::log(1 - uniform()));
+    const double angle = 2 * std::numbers::pi * uniform();
+    return {radius * std::cos(angle), radius * std::sin(angle)};
+  }
 
   /// Uniform in [0, bound), by the high half of a 64 x 32 bit product; bound < 2^32.
   std::uint64_t below(std::uint64_t bound) { return ((next() >> 32) * bound) >> 32; }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <cmath>
 #include <limits>
 #include <numeric>
 #include <vector>
@@ -163,7 +164,7 @@ void forEachRouted(const SearchIndex& index, const Matrix& queries, const char* 
     const std::size_t first = task * queriesPerTask, count = std::min(queriesPerTask, queries.rows - first);
     const Matrix block{prepared.row(first), count, prepared.columns};
     std::vector<float> logits(count * index.bins());
-    classifierLogits(index.classifier, block.data, count, logits.data(), 1);
+    index.router.logits(block.data, count, logits.data(), 1);
     body(first, block, std::span(logits));
     job.progress(done += count, queries.rows);
   });
@@ -188,9 +189,13 @@ void checkSearchIndex(const SearchIndex& index, const Job& job) {
     if (findNotFinite(values, job)) throw argumentError(name, "holds a value that is not a finite number");
   };
   finite({index.vectors.data, rows * index.vectors.columns}, "vectors");
-  finite(index.classifier.parameters, "classifier.parameters");
-  finite(index.classifier.input.mean, "classifier.inputMean");
-  finite({&index.classifier.input.scale, 1}, "classifier.inputScale");
+  const Classifier& classifier = index.router.classifier();
+  finite(classifier.parameters, "classifier.parameters");
+  finite(classifier.buffers, "classifier.buffers");
+  finite(classifier.input.mean, "classifier.input.mean");
+  finite(classifier.input.scale, "classifier.input.scale");
+  if (!std::isfinite(classifier.temperature) || classifier.temperature <= 0)
+    throw argumentError("classifier.temperature", "must be a finite number above 0");
 }
 
 void search(const SearchIndex& index, const Matrix& queries, std::size_t k, Probing probing,

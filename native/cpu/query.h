@@ -7,7 +7,7 @@
 
 #include "../core/job.h"
 #include "../core/types.h"
-#include "classifier.h"
+#include "classifier/classifier.h"
 
 namespace neural_lsh::cpu {
 
@@ -17,7 +17,7 @@ struct SearchIndex {
   Matrix vectors;               // in the bins' order, unit rows for cosine
   std::span<const Id> offsets;  // bins + 1
   std::span<const Id> ids;      // original row numbers, a permutation of [0, vectors.rows)
-  Classifier classifier;
+  Router router;
 
   std::size_t bins() const { return offsets.size() - 1; }
 };

@@ -65,6 +65,8 @@ test('build says what it has built, and what each stage took, in plain lines', a
     t.regex(stdout, new RegExp(`\n  ${stage} +[\\d.]+ m?s +[\\d.]+ MB`))
     t.regex(stderr, new RegExp(`^${stage}: [\\d.]+ m?s$`, 'm'))
   }
+  t.regex(stdout, /\nExpected calibration error of its probabilities: [\d.]+ %, at temperature \d+\.\d\d [\d.]+ %\.\n/)
+  t.notRegex(stdout, /was the best/)
   t.false(
     stdout.includes('\x1b') || stderr.includes('\x1b') || stderr.includes('\r'),
     'no control characters in a pipe'
@@ -108,6 +110,38 @@ test('build --json prints one object and nothing else; long names are accepted; 
   t.true(output.stages.every(({ seconds, peakBytes }) => seconds >= 0 && peakBytes > 1e6))
   t.true((await readFile(out)).equals(await readFile(index)))
   t.is(output.bytes, (await stat(index)).size)
+})
+
+test('the options of the router are those of the API; early stopping names the epoch that it kept', async (t) => {
+  const out = join(folder, 'stopped.nlsh')
+  const stopping = ['--epochs', '60', '--earlyStopping.patience', '1', '--validationFraction', '0.3']
+  const network = [
+    '--batchNorm',
+    '--activation',
+    'gelu',
+    '--optimizer',
+    'sgd',
+    '--learningRate',
+    '0.5',
+    '--no-calibrate'
+  ]
+  const args = ['build', '--base', wordsFile, '--limit', '1000', '--bins', '8', '--out', out, '--batchSize', '64']
+  const { code, stdout, stderr } = await run(...args, ...stopping, ...network)
+  t.is(code, 0, stderr)
+  const [, epochs, best] = /Of its (\d+) epochs, number (\d+) was the best/.exec(stdout) ?? []
+  t.is(Number(epochs), Number(best) + 2)
+  t.notRegex(stdout, /calibration/)
+  const index = await NeuralLSH.open(out)
+  t.teardown(() => index.close())
+  t.is(index.report.bestEpoch, Number(best))
+  t.is(index.report.calibration, undefined)
+  t.like(index.options.classifier, {
+    activation: 'gelu',
+    batchNorm: true,
+    calibrate: false,
+    optimizer: { type: 'sgd', learningRate: 0.5, momentum: 0.9, nesterov: false },
+    earlyStopping: { monitor: 'validation-loss', patience: 1 }
+  })
 })
 
 test('evaluate --json prints exactly the object that machines expect', async (t) => {

@@ -1,5 +1,6 @@
 import test from 'ava'
-import { buildFlags, evaluateFlags, runFlags, searchFlags } from '../../lib/cli/flags.js'
+import { buildFlags } from '../../lib/cli/build-flags.js'
+import { apiOptions, evaluateFlags, parseFlags, runFlags, searchFlags, UsageError } from '../../lib/cli/flags.js'
 import { packageVersion } from '../../lib/cli/version.js'
 import { resolveIndexOptions } from '../../lib/options.js'
 import { run, start, temporaryFolder, wordsFile } from './run.js'
@@ -39,6 +40,24 @@ const wrongUsage: [string, string[], RegExp][] = [
     'the same by its long name',
     ['build', '--base', wordsFile, '--limit', '50', '--out', 'y', '--graph.neighbors', '50'],
     /graph\.neighbors: must be/
+  ],
+  [
+    'a layer that does not fit',
+    [
+      ...['build', '--base', wordsFile, '--limit', '50', '--out', 'y'],
+      ...['--layers', '[{"type":"conv2d","channels":2,"kernel":3}]', '--inputShape', '1,2,50']
+    ],
+    /classifier\.layers\[0\]\.kernel: must fit into 2 x 50/
+  ],
+  [
+    'an option of another optimizer',
+    ['build', '--base', wordsFile, '--limit', '50', '--out', 'y', '--momentum', '0.5'],
+    /classifier\.optimizer\.momentum: is not an option of adam/
+  ],
+  [
+    'layers that are no JSON',
+    ['build', '--base', 'x', '--out', 'y', '--layers', 'relu'],
+    /--layers takes JSON, such as/
   ],
   ['a row limit that is none', ['build', '--base', wordsFile, '--limit', '0', '--out', 'y'], /limit/]
 ]
@@ -94,16 +113,78 @@ function flatten(options: object, prefix = ''): [string, unknown][] {
 test('every option of a build is an option of the command, and its default is the one that the help states', (t) => {
   const rows = 2500
   const stated = new Map(Object.values(buildFlags).map(({ path, meaning }) => [path as string, meaning]))
+  /** What the help says in words. */
+  const words: { [path: string]: string } = {
+    bins: 'the power of two nearest to the square root',
+    'graph.method': 'auto',
+    'classifier.inputShape': 'd,1,1',
+    'classifier.monitoredProbes': 'a 32nd',
+    'classifier.optimizer.epsilon': '1e-8',
+    'classifier.schedule.epochs': 'as the training'
+  }
   for (const [path, value] of flatten(resolveIndexOptions({ dimensions: 3 }, rows))) {
-    if (path === 'dimensions') continue // The file tells.
+    // The file tells the first; the second has options, but no default.
+    if (['dimensions', 'classifier.earlyStopping'].includes(path)) continue
     const meaning = stated.get(path)
     t.truthy(meaning, `${path} is an option of the command`)
-    const text =
-      path === 'bins' ? 'the power of two nearest to the square root' : path === 'graph.method' ? 'auto' : String(value)
-    t.true(meaning?.includes(`Default: ${text}`), `${path}: ${meaning}`)
-    stated.delete(path)
+    if (value !== undefined) t.true(meaning?.includes(`Default: ${words[path] ?? value}`), `${path}: ${meaning}`)
   }
-  t.deepEqual([...stated.keys()], [], 'no option of the command is unknown to the API')
+})
+
+test('no option of the command is unknown to the API', (t) => {
+  const classifiers: object[] = [
+    { layers: [], initialization: { type: 'constant' }, earlyStopping: {} },
+    { optimizer: { type: 'adamw' }, schedule: { type: 'multi-step', milestones: [1] } },
+    { optimizer: { type: 'sgd' }, schedule: { type: 'step', every: 1 } },
+    { optimizer: { type: 'nadam' }, schedule: { type: 'plateau' } },
+    { optimizer: { type: 'rmsprop' } }
+  ]
+  const known = classifiers.flatMap((classifier) =>
+    flatten(resolveIndexOptions({ dimensions: 3, classifier }, 2500)).map(([path]) => path)
+  )
+  const unknown = Object.values(buildFlags).filter(({ path }) => !known.includes(path ?? ''))
+  t.deepEqual(unknown, [])
+})
+
+/** What the command line makes of these arguments for the classifier. */
+const classifierOf = (...args: string[]) =>
+  apiOptions(buildFlags, parseFlags(buildFlags, args).values).classifier as object | undefined
+
+test('values of every kind arrive at their places in the API', (t) => {
+  t.deepEqual(classifierOf('--hidden', '', '--batchNorm', '--no-calibrate'), {
+    hidden: [],
+    batchNorm: true,
+    calibrate: false
+  })
+  t.deepEqual(classifierOf('--layers', '[{"type":"relu"}]', '--inputShape', '1,28,28'), {
+    layers: [{ type: 'relu' }],
+    inputShape: [1, 28, 28]
+  })
+  t.deepEqual(classifierOf('--optimizer', 'sgd', '--learningRate', '1e-2', '--nesterov', '--momentum', '0.5'), {
+    optimizer: { type: 'sgd', learningRate: 0.01, nesterov: true, momentum: 0.5 }
+  })
+  t.deepEqual(
+    classifierOf('--schedule', 'multi-step', '--schedule.milestones', '3,6', '--warmup', '0.5', '--l2', '1'),
+    {
+      schedule: { type: 'multi-step', milestones: [3, 6], warmup: 0.5 },
+      regularization: { l2: 1 }
+    }
+  )
+  t.deepEqual(classifierOf('--classWeights', 'balanced', '--earlyStopping.patience', '2'), {
+    loss: { classWeights: 'balanced' },
+    earlyStopping: { patience: 2 }
+  })
+  t.deepEqual(classifierOf('--classWeights', '1,0.5,2'), { loss: { classWeights: [1, 0.5, 2] } })
+  t.throws(() => classifierOf('--classWeights', '1,,2'), { instanceOf: UsageError })
+})
+
+test('an option goes by its own name, by its whole one, and by what follows the classifier', (t) => {
+  for (const name of ['optimizer', 'optimizer.type', 'classifier.optimizer.type']) {
+    t.deepEqual(classifierOf(`--${name}`, 'sgd'), { optimizer: { type: 'sgd' } })
+  }
+  for (const name of ['l1', 'regularization.l1', 'classifier.regularization.l1']) {
+    t.deepEqual(classifierOf(`--${name}`, '3'), { regularization: { l1: 3 } })
+  }
 })
 
 test('every option of searching and evaluating is an option of its command', (t) => {

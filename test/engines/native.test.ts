@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import test from 'ava'
-import type { Metric, SearchState } from '../../lib/engines/engine.js'
+import type { Classifier, Metric, SearchState } from '../../lib/engines/engine.js'
 import { createNativeEngine } from '../../lib/engines/native.js'
 import { ArgumentError, ClosedError } from '../../lib/errors.js'
 import { distance, nearest, randomNumbers } from './brute-force.js'
@@ -96,7 +96,17 @@ async function randomState(metric: Metric, rows: number, dimensions: number, bin
   const vectors = new Float32Array(points.length)
   const grouped = await engine.groupIntoBins(labels, bins, { from: points, to: vectors, dimensions }, job)
   const parameters = Float32Array.from({ length: dimensions * bins + bins }, () => random() - 0.5)
-  const classifier = { widths: [dimensions, bins], parameters, inputMean: new Float32Array(dimensions), inputScale: 1 }
+  const classifier: Classifier = {
+    network: { inputShape: [dimensions, 1, 1], layers: [{ type: 'linear', outputs: bins, bias: true }] },
+    parameters,
+    buffers: new Float32Array(0),
+    input: {
+      unitLength: false,
+      mean: new Float32Array(dimensions),
+      scale: new Float32Array(dimensions).fill(1)
+    },
+    temperature: 1
+  }
   return { metric, dimensions, classifier, bins: grouped, vectors }
 }
 

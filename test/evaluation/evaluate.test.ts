@@ -69,10 +69,11 @@ function makeSubject(rows: number, asked: number) {
     metric: 'euclidean',
     dimensions,
     classifier: {
-      widths: [dimensions, bins],
+      network: { inputShape: [dimensions, 1, 1], layers: [{ type: 'linear', outputs: bins, bias: true }] },
       parameters: new Float32Array(0),
-      inputMean: new Float32Array(dimensions),
-      inputScale: 1
+      buffers: new Float32Array(0),
+      input: { unitLength: false, mean: new Float32Array(dimensions), scale: new Float32Array(dimensions) },
+      temperature: 1
     },
     bins: { offsets, ids },
     vectors

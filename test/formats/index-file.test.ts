@@ -3,15 +3,33 @@ import { setImmediate } from 'node:timers/promises'
 import { crc32 } from 'node:zlib'
 import test from 'ava'
 import fc from 'fast-check'
+import type { Layer, Network } from '../../lib/classifier/network.js'
+import type { Classifier } from '../../lib/engines/engine.js'
 import { ArgumentError, FileError } from '../../lib/errors.js'
 import { type IndexContents, readIndexFile, writeIndexFile } from '../../lib/formats/index-file.js'
-import { randomNumbers, sampleIndex } from './sample-index.js'
+import { denseNetwork, randomNumbers, sampleIndex } from './sample-index.js'
 import { temporaryFolder } from './temporary-folder.js'
 
 const folder = temporaryFolder()
 test.after.always(() => folder.remove())
 
-const small = sampleIndex({ rows: 5, widths: [3, 4, 2], words: ['a', 'être', '', '😀', 'piano'] })
+const small = sampleIndex({ rows: 5, network: denseNetwork(3, 4, 2), words: ['a', 'être', '', '😀', 'piano'] })
+
+/** Images of two channels. */
+const imageNetwork: Network = {
+  inputShape: [2, 4, 3],
+  layers: [
+    { type: 'conv2d', channels: 5, kernel: 2, stride: 1, padding: 0, bias: false },
+    { type: 'batch-norm', momentum: 0.1, epsilon: 1e-5 },
+    { type: 'relu' },
+    { type: 'max-pool2d', kernel: 2, stride: 1, padding: 1 },
+    { type: 'flatten' },
+    { type: 'linear', outputs: 7, bias: true },
+    { type: 'batch-norm', momentum: 0.5, epsilon: 0.1 },
+    { type: 'dropout', rate: 0.25 },
+    { type: 'linear', outputs: 3, bias: false }
+  ]
+}
 
 async function bytesOf(contents: IndexContents, name: string): Promise<Buffer> {
   await writeIndexFile(folder.path(name), contents)
@@ -23,17 +41,34 @@ test('a written index is read as it was', async (t) => {
   const read = await readIndexFile(folder.path('a.nlsh'))
   t.deepEqual(read, small)
   const { classifier, bins, vectors } = read.state
-  const buffers = [classifier.parameters, classifier.inputMean, bins.ids, bins.offsets].map((array) => array.buffer)
+  const arrays = [classifier.parameters, classifier.buffers, classifier.input.mean, bins.ids, bins.offsets]
   t.true(
-    buffers.every((buffer) => buffer === vectors.buffer),
+    arrays.every(({ buffer }) => buffer === vectors.buffer),
     'one allocation'
   )
 })
 
+const size = fc.integer({ min: 1, max: 9 })
+const inner = fc.constantFrom<Layer>(
+  { type: 'conv2d', channels: 3, kernel: 1, stride: 1, padding: 0, bias: true },
+  { type: 'average-pool2d', kernel: 2, stride: 2, padding: 1 },
+  { type: 'batch-norm', momentum: 0.1, epsilon: 1e-5 },
+  { type: 'leaky-relu', slope: 0.2 },
+  { type: 'elu', alpha: 1.5 },
+  { type: 'gelu' }
+)
+const networks: fc.Arbitrary<Network> = fc
+  .tuple(fc.tuple(size, size, size), fc.array(inner, { maxLength: 6 }), size)
+  .map(([inputShape, layers, outputs]) => ({
+    inputShape,
+    layers: [...layers, { type: 'flatten' }, { type: 'linear', outputs, bias: true }]
+  }))
+
 test('round trips of all shapes', async (t) => {
   const shape = fc.record({
     rows: fc.integer({ min: 1, max: 50 }),
-    widths: fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 2, maxLength: 5 }),
+    network: networks,
+    unitLength: fc.boolean(),
     seed: fc.integer(),
     metric: fc.constantFrom('euclidean' as const, 'cosine' as const, 'inner-product' as const),
     texts: fc.option(fc.array(fc.string({ unit: 'binary', maxLength: 9 }), { minLength: 50, maxLength: 50 }))
@@ -56,7 +91,7 @@ test('larger than a chunk, off the event loop; the same contents give the same b
   const rows = 20_000
   const contents = sampleIndex({
     rows,
-    widths: [64, 512, 256],
+    network: denseNetwork(64, 512, 256),
     words: Array.from({ length: rows }, (_, i) => `word ${i}`)
   })
   let turns = 0
@@ -81,8 +116,10 @@ test('the layout is what the documents say', async (t) => {
   const { __metadata__: metadata, ...tensors } = JSON.parse(bytes.toString('utf8', 8, headerBytes))
   t.like(metadata, {
     format: 'neural-lsh',
-    version: '1',
+    version: '2',
     metric: 'euclidean',
+    input: 'as-is',
+    network: JSON.stringify(denseNetwork(3, 4, 2)),
     description: JSON.stringify(small.description)
   })
   const shapes = Object.entries(tensors as Record<string, { dtype: string; shape: number[] }>).map(
@@ -95,7 +132,8 @@ test('the layout is what the documents say', async (t) => {
     ['classifier.2.weight', 'F32', [2, 4]],
     ['classifier.2.bias', 'F32', [2]],
     ['input.mean', 'F32', [3]],
-    ['input.scale', 'F32', [1]],
+    ['input.scale', 'F32', [3]],
+    ['output.temperature', 'F32', [1]],
     ['bins.offsets', 'I32', [3]],
     ['bins.ids', 'I32', [5]],
     ['words.offsets', 'I32', [6]],
@@ -111,6 +149,40 @@ test('the layout is what the documents say', async (t) => {
       name
     )
   }
+})
+
+test('parameters stand layer by layer, then the running statistics; a classifier holds what stands there', async (t) => {
+  const { state, description } = sampleIndex({ rows: 4, network: imageNetwork, unitLength: true })
+  const bytes = await bytesOf({ state, description }, 'image.nlsh')
+  const headerBytes = 8 + Number(bytes.readBigUInt64LE())
+  const { __metadata__: metadata, ...tensors } = JSON.parse(bytes.toString('utf8', 8, headerBytes))
+  t.is(metadata.input, 'unit-length')
+  t.deepEqual(JSON.parse(metadata.network), imageNetwork)
+  const stored = (Object.entries(tensors) as [string, { shape: number[]; data_offsets: [number, number] }][])
+    .filter(([name]) => name.startsWith('classifier.'))
+    .map(([name, { shape, data_offsets }]) => ({ name, shape, data_offsets }))
+  t.deepEqual(
+    stored.map(({ name, shape }) => [name, shape]),
+    [
+      ['classifier.0.weight', [5, 2, 2, 2]],
+      ['classifier.1.weight', [5]],
+      ['classifier.1.bias', [5]],
+      ['classifier.5.weight', [7, 60]],
+      ['classifier.5.bias', [7]],
+      ['classifier.6.weight', [7]],
+      ['classifier.6.bias', [7]],
+      ['classifier.8.weight', [3, 7]],
+      ['classifier.1.running_mean', [5]],
+      ['classifier.1.running_var', [5]],
+      ['classifier.6.running_mean', [7]],
+      ['classifier.6.running_var', [7]]
+    ]
+  )
+  const numbers = stored.flatMap(({ data_offsets: [begin, end] }) =>
+    Array.from({ length: (end - begin) / 4 }, (_, i) => bytes.readFloatLE(headerBytes + begin + 4 * i))
+  )
+  t.deepEqual(numbers, [...state.classifier.parameters, ...state.classifier.buffers])
+  t.deepEqual(await readIndexFile(folder.path('image.nlsh')), { state, description })
 })
 
 test('every truncation gives the typed error', async (t) => {
@@ -169,15 +241,28 @@ const json = (edit: (header: Json & { __metadata__: Record<string, string> }) =>
 const tensor = (name: string, edit: Partial<Entry>) => json((header) => Object.assign(header[name] as Json, edit))
 const metadata = (edit: Record<string, unknown>) => json((header) => Object.assign(header.__metadata__, edit))
 
+const network = (edit: Json, instead = '"@"') =>
+  metadata({ network: JSON.stringify({ ...denseNetwork(3, 4, 2), ...edit }).replace('"@"', instead) })
+const linear = (outputs: number) => ({ type: 'linear', outputs, bias: true })
+
 const hostile: [what: string, edit: (text: string) => string, message: RegExp][] = [
-  ['a newer version', metadata({ version: '2' }), /version 2; this release reads version 1: a newer neural-lsh/],
+  ['a newer version', metadata({ version: '3' }), /version 3; this release reads version 2: a newer neural-lsh/],
+  [
+    'an older version',
+    metadata({ version: '1' }),
+    /version 1; .*: an older neural-lsh wrote it: build the index again/
+  ],
   ['another format', metadata({ format: 'pt' }), /format 'pt'/],
   ['another metric', metadata({ metric: 'hamming' }), /metric 'hamming'/],
   ['a number in the metadata', metadata({ metric: 3 }), /metadata that are not strings/],
-  ['a description that is no JSON', metadata({ description: '{' }), /description that are not JSON/],
-  ['a description that is no object', metadata({ description: '[1]' }), /description that are not a JSON object/],
-  ['no description', json((header) => delete header.__metadata__.description), /description that are not JSON/],
-  ['checksums that are no JSON', metadata({ checksums: 'x' }), /checksums that are not JSON/],
+  ['a description that is no JSON', metadata({ description: '{' }), /field 'description' that is not JSON/],
+  [
+    'a description that is no object',
+    metadata({ description: '[1]' }),
+    /field 'description' that is not a JSON object/
+  ],
+  ['no description', json((header) => delete header.__metadata__.description), /field 'description' that is not JSON/],
+  ['checksums that are no JSON', metadata({ checksums: 'x' }), /field 'checksums' that is not JSON/],
   ['no checksums', metadata({ checksums: '{}' }), /checksum of tensor bins.vectors is wrong/],
   ['not JSON', (text) => text.slice(0, -1), /header that is not JSON/],
   ['more than JSON', (text) => `${text}{}`, /header that is not JSON/],
@@ -187,19 +272,19 @@ const hostile: [what: string, edit: (text: string) => string, message: RegExp][]
     (text) => text.replace('"bins.ids":', '"bins.ids":{"dtype":"I32","shape":[5],"data_offsets":[0,20]},"bins.ids":'),
     /each name once/
   ],
-  ['__proto__', (text) => text.replace('"bins.ids":', '"__proto__":'), /tensor 8 is __proto__/],
-  ['constructor', (text) => text.replace('"bins.ids":', '"constructor":'), /tensor 8 is constructor/],
+  ['__proto__', (text) => text.replace('"bins.ids":', '"__proto__":'), /tensor 9 is __proto__/],
+  ['constructor', (text) => text.replace('"bins.ids":', '"constructor":'), /tensor 9 is constructor/],
   ['deep nesting', (text) => `${text.slice(0, -1)},"x":${'['.repeat(200_000)}${']'.repeat(200_000)}}`, /header/],
   [
     'deep nesting in the description',
     metadata({ description: `{"x":${'['.repeat(100_000)}}` }),
-    /description that are not JSON/
+    /field 'description' that is not JSON/
   ],
   ['another dtype', tensor('bins.ids', { dtype: 'F16' }), /another type than/],
   [
     'a swapped dtype',
     tensor('bins.ids', { dtype: 'F32' }),
-    /tensor 8 is bins.ids F32 \[5\], expected bins.ids I32 \[5\]/
+    /tensor 9 is bins.ids F32 \[5\], expected bins.ids I32 \[5\]/
   ],
   ['no shape', json((header) => delete (header['bins.ids'] as Json).shape), /needs dtype, shape and data_offsets/],
   [
@@ -244,7 +329,45 @@ const hostile: [what: string, edit: (text: string) => string, message: RegExp][]
     /classifier.0.weight F32 \[3,4\], expected .*\[4,3\]/
   ],
   ['vectors of another length', tensor('bins.vectors', { shape: [3, 5] }), /expected/],
-  ['no layers', (text) => text.replaceAll('"classifier.', '"klassifier.'), /impossible sizes: 5 vectors, layers of 3/]
+  ['no weights', (text) => text.replaceAll('"classifier.', '"klassifier.'), /tensor 1 is klassifier.0.weight/],
+  ['another input', metadata({ input: 'centered' }), /input 'centered', expected one of unit-length, as-is/],
+  ['no network', json((header) => delete header.__metadata__.network), /field 'network' that is not JSON/],
+  ['a network that is no object', metadata({ network: '[]' }), /field 'network' that is not a JSON object/],
+  ['a network too long to read', metadata({ network: ' '.repeat(1 << 17) }), /network that takes 131072 characters/],
+  ['a network of nothing', network({ layers: [] }), /network.layers: must end in a linear layer/],
+  ['a network for other vectors', network({ inputShape: [4, 1, 1] }), /bins.vectors F32 \[5,3\], expected .*\[5,4\]/],
+  ['a network of two sides', network({ inputShape: [3, 1] }), /network.inputShape/],
+  ['a network of nesting', network({ inputShape: '@' }, `${'['.repeat(20_000)}${']'.repeat(20_000)}`), /:/],
+  [
+    'a network with more layers',
+    network({ layers: [linear(4), { type: 'batch-norm', momentum: 0.1, epsilon: 1e-5 }, linear(2)] }),
+    /tensor 3 is classifier.2.weight F32 \[2,4\], expected classifier.1.weight F32 \[4\]/
+  ],
+  [
+    'a network with other layers',
+    network({ layers: [linear(4), { type: 'relu' }, linear(3)] }),
+    /tensor 3 is classifier.2.weight F32 \[2,4\], expected classifier.2.weight F32 \[3,4\]/
+  ],
+  [
+    'a network that does not fit together',
+    network({
+      layers: [{ type: 'conv2d', channels: 4, kernel: 2, stride: 1, padding: 0, bias: true }, linear(2)]
+    }),
+    /network.layers\[0\].kernel/
+  ],
+  ['a layer of no size', network({ layers: [linear(0), linear(2)] }), /network.layers\[0\].outputs/],
+  ['a layer of a broken size', network({ layers: [linear(4.5), linear(2)] }), /network.layers\[0\].outputs/],
+  ['a layer of negative size', network({ layers: [linear(-4), linear(2)] }), /network.layers\[0\].outputs/],
+  ['a layer too large', network({ layers: [linear(2 ** 31), linear(2)] }), /network.layers\[0\].outputs/],
+  [
+    'layers whose weights cannot be counted',
+    network({ layers: [linear(2 ** 31 - 1), linear(2 ** 31 - 1), linear(2)] }),
+    /network.layers: makes a network of .* weights/
+  ],
+  ['an unknown layer', network({ layers: [{ type: 'attention' }, linear(2)] }), /network.layers\[0\].type/],
+  ['a layer of the prototype', network({ layers: [{ type: 'constructor' }, linear(2)] }), /network.layers\[0\].type/],
+  ['a layer that is null', network({ layers: [null, linear(2)] }), /network.layers\[0\]/],
+  ['more layers than can be', network({ layers: Array(500).fill(linear(3)) }), /network.layers: must be an array of/]
 ]
 
 for (const [what, edit, message] of hostile) {
@@ -335,20 +458,21 @@ test('what is not an index', async (t) => {
 
 test('sizes that do not belong together are not written', async (t) => {
   const { state } = small
+  const { input } = state.classifier
+  const withClassifier = (edit: Partial<Classifier>): IndexContents => ({
+    ...small,
+    state: { ...state, classifier: { ...state.classifier, ...edit } }
+  })
   const wrong: [IndexContents, string][] = [
     [{ ...small, words: ['a'] }, 'words'],
     [{ ...small, words: ['a', 'b', '\ud800', 'd', 'e'] }, 'words[2]'],
     [{ ...small, state: { ...state, vectors: new Float32Array(14) } }, 'vectors'],
-    [{ ...small, state: { ...state, dimensions: 4 } }, 'classifier.widths[0]'],
+    [{ ...small, state: { ...state, dimensions: 4 } }, 'classifier.network.inputShape'],
     [{ ...small, state: { ...state, bins: { ...state.bins, offsets: new Int32Array(2) } } }, 'bins.offsets'],
-    [
-      { ...small, state: { ...state, classifier: { ...state.classifier, parameters: new Float32Array(27) } } },
-      'classifier.parameters'
-    ],
-    [
-      { ...small, state: { ...state, classifier: { ...state.classifier, inputMean: new Float32Array(2) } } },
-      'classifier.inputMean'
-    ],
+    [withClassifier({ parameters: new Float32Array(27) }), 'classifier.parameters'],
+    [withClassifier({ buffers: new Float32Array(1) }), 'classifier.buffers'],
+    [withClassifier({ input: { ...input, mean: new Float32Array(2) } }), 'classifier.input.mean'],
+    [withClassifier({ input: { ...input, scale: new Float32Array(1) } }), 'classifier.input.scale'],
     [{ ...small, description: { text: 'x'.repeat(5 << 20) } }, 'description']
   ]
   for (const [contents, argument] of wrong) {
@@ -370,7 +494,9 @@ test('a failed or stopped writing leaves the old index and nothing else; reading
   await t.throwsAsync(writeIndexFile(path, small, { signal }), { is: reason })
   await t.throwsAsync(readIndexFile(path, { signal }), { is: reason })
   const controller = new AbortController()
-  const writing = writeIndexFile(path, sampleIndex({ rows: 100_000, widths: [64, 2] }), { signal: controller.signal })
+  const writing = writeIndexFile(path, sampleIndex({ rows: 100_000, network: denseNetwork(64, 2) }), {
+    signal: controller.signal
+  })
   for (let i = 0; i < 500 && readdirSync(inner.path('')).length < 2; i++) await setImmediate()
   controller.abort(reason)
   await t.throwsAsync(writing, { is: reason })

@@ -2,11 +2,12 @@ import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import test from 'ava'
+import type { Network } from '../../lib/classifier/network.js'
 import type { Classifier } from '../../lib/engines/engine.js'
 import { FileError } from '../../lib/errors.js'
 import { writeIndexFile } from '../../lib/formats/index-file.js'
 import { readIds, readVectors } from '../../lib/formats/read.js'
-import { sampleIndex } from './sample-index.js'
+import { denseNetwork, sampleIndex } from './sample-index.js'
 import { temporaryFolder } from './temporary-folder.js'
 
 const folder = temporaryFolder()
@@ -22,10 +23,11 @@ test.before(async () => {
   python = (await run(process.execPath, here('../../scripts/python-env.mjs'))).trim()
 })
 
-/** In double precision, layer by layer: weights are [out, in]. */
-function logits({ widths, parameters, inputMean, inputScale }: Classifier, query: number[]): number[] {
+/** Of linear layers with ReLU between them, in double precision: weights are [out, in]. */
+function probabilities({ parameters, input, temperature }: Classifier, widths: number[], query: number[]): number[] {
+  const length = input.unitLength ? Math.hypot(...query) : 1
   let at = 0
-  let activations = query.map((value, i) => (value - (inputMean[i] ?? 0)) * inputScale)
+  let activations = query.map((value, i) => (value / length - (input.mean[i] ?? 0)) * (input.scale[i] ?? 0))
   for (let layer = 0; layer + 1 < widths.length; layer++) {
     const [inputs = 0, outputs = 0] = widths.slice(layer)
     const weight = parameters.subarray(at, at + inputs * outputs)
@@ -36,12 +38,15 @@ function logits({ widths, parameters, inputMean, inputScale }: Classifier, query
     )
     activations = layer + 2 < widths.length ? sums.map((value) => Math.max(0, value)) : sums
   }
-  return activations
+  const exponentials = activations.map((value) => Math.exp(value / temperature))
+  const sum = exponentials.reduce((sum, value) => sum + value, 0)
+  return exponentials.map((value) => value / sum)
 }
 
-test('Python opens the index file and its network gives the same logits', async (t) => {
+test('Python opens the index file and its network gives the same probabilities', async (t) => {
   const words = Array.from({ length: 100 }, (_, i) => `wörd-${i}`)
-  const contents = sampleIndex({ rows: 100, widths: [12, 32, 16, 7], words })
+  const widths = [12, 32, 16, 7] as const
+  const contents = sampleIndex({ rows: 100, network: denseNetwork(...widths), unitLength: true, words })
   const { state } = contents
   await writeIndexFile(folder.path('python.nlsh'), contents)
   const queries = Array.from({ length: 5 }, (_, row) =>
@@ -61,14 +66,59 @@ test('Python opens the index file and its network gives the same logits', async 
   for (const library of ['numpy', 'torch']) {
     if (found[library] === undefined) t.log(`${library} is not installed in .venv: not compared`)
     for (const [row, computed] of (found[library] ?? []).entries()) {
-      const expected = logits(state.classifier, queries[row] ?? [])
+      const expected = probabilities(state.classifier, [...widths], queries[row] ?? [])
       t.is(computed.length, 7)
       t.true(
-        expected.every((value, i) => Math.abs(value - computed[i]) < 1e-5 * (1 + Math.abs(value))),
+        expected.every((value, i) => Math.abs(value - computed[i]) < 1e-5 * value),
         `${library}: ${computed} for ${expected}`
       )
     }
   }
+})
+
+test('Python finds the weights of convolution, batch norm and linear layers by name', async (t) => {
+  const network: Network = {
+    inputShape: [2, 4, 3],
+    layers: [
+      { type: 'conv2d', channels: 5, kernel: 2, stride: 1, padding: 0, bias: true },
+      { type: 'batch-norm', momentum: 0.1, epsilon: 1e-5 },
+      { type: 'relu' },
+      { type: 'max-pool2d', kernel: 2, stride: 1, padding: 1 },
+      { type: 'flatten' },
+      { type: 'linear', outputs: 7, bias: true },
+      { type: 'batch-norm', momentum: 0.5, epsilon: 0.1 },
+      { type: 'dropout', rate: 0.25 },
+      { type: 'linear', outputs: 3, bias: false }
+    ]
+  }
+  const { state, description } = sampleIndex({ rows: 10, network })
+  await writeIndexFile(folder.path('image.nlsh'), { state, description })
+  const found = JSON.parse(await run(python, here('python-reader.py'), folder.path('image.nlsh')))
+
+  const { parameters, buffers } = state.classifier
+  const expected: [string, number[], Float32Array][] = [
+    ['0.weight', [5, 2, 2, 2], parameters.subarray(0, 40)],
+    ['0.bias', [5], parameters.subarray(40, 45)],
+    ['1.weight', [5], parameters.subarray(45, 50)],
+    ['1.bias', [5], parameters.subarray(50, 55)],
+    ['5.weight', [7, 60], parameters.subarray(55, 475)],
+    ['5.bias', [7], parameters.subarray(475, 482)],
+    ['6.weight', [7], parameters.subarray(482, 489)],
+    ['6.bias', [7], parameters.subarray(489, 496)],
+    ['8.weight', [3, 7], parameters.subarray(496, 517)],
+    ['1.running_mean', [5], buffers.subarray(0, 5)],
+    ['1.running_var', [5], buffers.subarray(5, 10)],
+    ['6.running_mean', [7], buffers.subarray(10, 17)],
+    ['6.running_var', [7], buffers.subarray(17, 24)]
+  ]
+  t.is(parameters.length, 517)
+  t.is(buffers.length, 24)
+  t.deepEqual(
+    found.weights,
+    Object.fromEntries(expected.map(([name, shape, values]) => [name, { shape, values: Array.from(values) }]))
+  )
+  if (found.missing === undefined) t.log('torch is not installed in .venv: its strict load_state_dict was not tried')
+  else t.deepEqual([found.missing, found.unexpected], [[], []])
 })
 
 test("NumPy's files of every type, byte order and version", async (t) => {

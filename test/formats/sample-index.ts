@@ -1,3 +1,4 @@
+import { bufferCount, type Layer, type Network, parameterCount, shapesOf } from '../../lib/classifier/network.js'
 import type { SearchState } from '../../lib/engines/engine.js'
 import type { IndexContents } from '../../lib/formats/index-file.js'
 
@@ -12,31 +13,38 @@ export function randomNumbers(seed: number): () => number {
   }
 }
 
+/** Linear layers with ReLU between them: d, widths of the hidden layers, bins. */
+export function denseNetwork(dimensions: number, ...widths: number[]): Network {
+  const layers = widths.flatMap((outputs): Layer[] => [{ type: 'linear', outputs, bias: true }, { type: 'relu' }])
+  return { inputShape: [dimensions, 1, 1], layers: layers.slice(0, -1) }
+}
+
 export interface SampleOptions {
   rows: number
-  /** [dimensions, ...hidden, bins] */
-  widths: number[]
+  network: Network
+  unitLength?: boolean
   seed?: number
   words?: string[] | undefined
   metric?: SearchState['metric']
 }
 
 /** An index of random numbers whose bins are in order: what a build could have made. */
-export function sampleIndex({ rows, widths, seed = 1, words, metric = 'euclidean' }: SampleOptions): IndexContents {
+export function sampleIndex(options: SampleOptions): IndexContents {
+  const { rows, network, unitLength = false, seed = 1, words, metric = 'euclidean' } = options
   const random = randomNumbers(seed)
   const floats = (length: number) => Float32Array.from({ length }, () => random() * 2 - 1)
-  const dimensions = widths[0] ?? 0
-  const bins = widths.at(-1) ?? 0
-  const parameterCount = widths.slice(1).reduce((sum, outputs, layer) => sum + outputs * ((widths[layer] ?? 0) + 1), 0)
+  const dimensions = network.inputShape.reduce((product, side) => product * side, 1)
+  const bins = shapesOf(network).at(-1)?.[0] ?? 0
   return {
     state: {
       metric,
       dimensions,
       classifier: {
-        widths,
-        parameters: floats(parameterCount),
-        inputMean: floats(dimensions),
-        inputScale: Math.fround(random() + 0.5)
+        network,
+        parameters: floats(parameterCount(network)),
+        buffers: floats(bufferCount(network)),
+        input: { unitLength, mean: floats(dimensions), scale: floats(dimensions) },
+        temperature: Math.fround(random() + 0.5)
       },
       bins: {
         offsets: Int32Array.from({ length: bins + 1 }, (_, bin) => Math.floor((rows * bin) / bins)),

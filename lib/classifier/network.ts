@@ -1,0 +1,244 @@
+/**
+ * A network as plain data: one description that every engine runs and that the index file holds. The layers have the
+ * names and the meaning of PyTorch's modules, and stand where they would stand in an nn.Sequential.
+ */
+import { largestId } from '../checks/arrays.js'
+import { Entry, List, read } from '../checks/fields.js'
+import { ArgumentError } from '../errors.js'
+import { anyLayer, width } from './layers.js'
+
+/** channels, height, width: what an image-shaped row of numbers is, row-major. */
+export type InputShape = readonly [channels: number, height: number, width: number]
+
+export type ActivationType =
+  | 'identity'
+  | 'step'
+  | 'sigmoid'
+  | 'tanh'
+  | 'relu'
+  | 'relu6'
+  | 'leaky-relu'
+  | 'elu'
+  | 'selu'
+  | 'softplus'
+  | 'gelu'
+  | 'softmax'
+
+/** A layer with every number said. */
+export type Layer =
+  | {
+      readonly type: 'linear'
+      /** 1 to 65536. */
+      readonly outputs: number
+      /** Default true. */
+      readonly bias: boolean
+    }
+  | {
+      readonly type: 'conv2d'
+      /** Channels that it makes, 1 to 65536. */
+      readonly channels: number
+      /** Side of the square window. */
+      readonly kernel: number
+      /** Default 1. */
+      readonly stride: number
+      /** Zeros on each side; default 0. */
+      readonly padding: number
+      /** Default true. */
+      readonly bias: boolean
+    }
+  | {
+      readonly type: 'max-pool2d' | 'average-pool2d'
+      /** Side of the square window. */
+      readonly kernel: number
+      /** Default: the kernel's side. */
+      readonly stride: number
+      /** On each side, at most half the kernel: zeros, which count in the average and never are the maximum; default 0. */
+      readonly padding: number
+    }
+  | {
+      readonly type: 'batch-norm'
+      /** Share of the newest batch in the running statistics, 0 to 1, default 0.1. */
+      readonly momentum: number
+      /** Added to the variance, above 0, default 1e-5. */
+      readonly epsilon: number
+    }
+  | {
+      readonly type: 'dropout'
+      /** Share that is dropped, 0 to 0.99, default 0.5. */
+      readonly rate: number
+    }
+  | { readonly type: 'flatten' }
+  | {
+      readonly type: 'leaky-relu'
+      /** Below 0; 0 to 1, default 0.01. */
+      readonly slope: number
+    }
+  | {
+      readonly type: 'elu'
+      /** From 0, default 1. */
+      readonly alpha: number
+    }
+  | { readonly type: Exclude<ActivationType, 'leaky-relu' | 'elu'> }
+
+export interface Network {
+  /** [d, 1, 1] for vectors that are no images. */
+  readonly inputShape: InputShape
+  readonly layers: readonly Layer[]
+}
+
+/** A tensor of the network, named as in the state_dict of PyTorch's nn.Sequential. */
+export interface NetworkTensor {
+  name: string
+  shape: number[]
+  /** Parameters are trained, buffers are batch norm's running statistics. */
+  kind: 'parameter' | 'buffer'
+}
+
+// ------------------------------------------------------------------------------------------------------- what fits
+
+const sizeOf = (shape: readonly number[]) => shape.reduce((product, side) => product * side, 1)
+
+export const isFlat = ([, height, width]: InputShape) => height === 1 && width === 1
+
+/** The shape of the rows that leave `layer` when `shape` enters it. Throws ArgumentError naming `name`. */
+export function shapeAfter(layer: Layer, shape: InputShape, name: string): InputShape {
+  const after = nextShape(layer, shape, name)
+  if (sizeOf(after) > largestId) {
+    throw new ArgumentError(name, `makes rows of ${sizeOf(after)} numbers; there must be fewer than 2^31`)
+  }
+  return after
+}
+
+function nextShape(layer: Layer, shape: InputShape, name: string): InputShape {
+  switch (layer.type) {
+    case 'linear':
+      checkFlat(layer, shape, name)
+      return [layer.outputs, 1, 1]
+    case 'conv2d':
+      return [layer.channels, ...windows(layer, shape, name)]
+    case 'max-pool2d':
+    case 'average-pool2d':
+      if (2 * layer.padding > layer.kernel) {
+        const right = `at most half the kernel's side, ${Math.floor(layer.kernel / 2)}`
+        throw new ArgumentError(`${name}.padding`, `must be ${right}, but is ${layer.padding}`)
+      }
+      return [shape[0], ...windows(layer, shape, name)]
+    case 'flatten':
+      return [sizeOf(shape), 1, 1]
+    case 'softmax':
+      checkFlat(layer, shape, name)
+      return shape
+    default:
+      return shape
+  }
+}
+
+function checkFlat({ type }: Layer, shape: InputShape, name: string): void {
+  if (isFlat(shape)) return
+  throw new ArgumentError(name, `${type} takes flat rows, but ${shape.join(' x ')} enters it: put a flatten before it`)
+}
+
+/** How often a window fits into an image, downwards and to the right. */
+function windows(
+  { kernel, stride, padding }: { kernel: number; stride: number; padding: number },
+  [, height, width]: InputShape,
+  name: string
+): [number, number] {
+  const room = Math.min(height, width) + 2 * padding
+  if (kernel > room) {
+    const image = `${height} x ${width}${padding > 0 ? ` with a padding of ${padding}` : ''}`
+    throw new ArgumentError(`${name}.kernel`, `must fit into ${image}: at most ${room}, but is ${kernel}`)
+  }
+  const fits = (side: number) => Math.floor((side + 2 * padding - kernel) / stride) + 1
+  return [fits(height), fits(width)]
+}
+
+// ------------------------------------------------------------------------------------------------------ how large
+
+/** The shape of the rows after each layer. Throws ArgumentError naming `<name>.layers[i]` where one does not fit. */
+export function shapesOf({ inputShape, layers }: Network, name = 'network'): InputShape[] {
+  const shapes: InputShape[] = []
+  for (const [i, layer] of layers.entries()) {
+    shapes.push(shapeAfter(layer, shapes.at(-1) ?? inputShape, `${name}.layers[${i}]`))
+  }
+  return shapes
+}
+
+/** All parameters, then all buffers, each layer by layer: the order in which they lie in a Classifier's flat arrays. */
+export function tensorsOf(network: Network): NetworkTensor[] {
+  const shapes = [network.inputShape, ...shapesOf(network)]
+  const tensors = network.layers.flatMap((layer, i) =>
+    tensorsOfLayer(layer, shapes[i] as InputShape).map((tensor) => ({ ...tensor, name: `${i}.${tensor.name}` }))
+  )
+  return [...tensors.filter(({ kind }) => kind === 'parameter'), ...tensors.filter(({ kind }) => kind === 'buffer')]
+}
+
+function tensorsOfLayer(layer: Layer, [channels]: InputShape): NetworkTensor[] {
+  const parameter = (name: string, ...shape: number[]): NetworkTensor => ({ name, shape, kind: 'parameter' })
+  const buffer = (name: string): NetworkTensor => ({ name, shape: [channels], kind: 'buffer' })
+  const bias = (has: boolean, outputs: number) => (has ? [parameter('bias', outputs)] : [])
+  switch (layer.type) {
+    case 'linear':
+      return [parameter('weight', layer.outputs, channels), ...bias(layer.bias, layer.outputs)]
+    case 'conv2d': {
+      const weight = parameter('weight', layer.channels, channels, layer.kernel, layer.kernel)
+      return [weight, ...bias(layer.bias, layer.channels)]
+    }
+    case 'batch-norm':
+      return [parameter('weight', channels), parameter('bias', channels), buffer('running_mean'), buffer('running_var')]
+    default:
+      return []
+  }
+}
+
+const count = (network: Network, kind: NetworkTensor['kind']) =>
+  tensorsOf(network).reduce((sum, tensor) => sum + (tensor.kind === kind ? sizeOf(tensor.shape) : 0), 0)
+
+export const parameterCount = (network: Network) => count(network, 'parameter')
+
+export const bufferCount = (network: Network) => count(network, 'buffer')
+
+/** Of one row's way through the linear and the convolution layers. */
+export function multiplyAdds(network: Network): number {
+  const shapes = [network.inputShape, ...shapesOf(network)]
+  return network.layers.reduce((sum, layer, i) => {
+    const [[channels], after] = [shapes[i], shapes[i + 1]] as [InputShape, InputShape]
+    if (layer.type !== 'linear' && layer.type !== 'conv2d') return sum
+    return sum + sizeOf(after) * channels * (layer.type === 'conv2d' ? layer.kernel ** 2 : 1)
+  }, 0)
+}
+
+/** Throws ArgumentError naming `name` when there are more weights than 31 bits can count. */
+export function checkSize(network: Network, name: string): void {
+  const parameters = parameterCount(network)
+  if (parameters <= largestId) return
+  throw new ArgumentError(name, `makes a network of ${parameters} weights; there must be fewer than 2^31`)
+}
+
+// ------------------------------------------------------------------------------------------------------- from a file
+
+class InputShapeEntry extends Entry<InputShape> {
+  read(value: unknown, name: string): InputShape {
+    const sides = new List(width, 3).read(value, name)
+    if (sides.length !== 3) {
+      throw new ArgumentError(name, `must be [channels, height, width], but has ${sides.length} of these three`)
+    }
+    return sides as unknown as InputShape
+  }
+}
+
+export const inputShape: Entry<InputShape> = new InputShapeEntry()
+
+/** More than can be described: a user's 64 layers, what is inserted between them, and the output layer. */
+const table = { inputShape, layers: new List(anyLayer, 128) }
+
+/** Judges a network that was read from somewhere: what comes back is whole and fits together. Throws ArgumentError. */
+export function readNetwork(value: unknown, name = 'network'): Network {
+  const network = read(table, value ?? null, `${name}.`)
+  shapesOf(network, name)
+  if (network.layers.at(-1)?.type !== 'linear') {
+    throw new ArgumentError(`${name}.layers`, 'must end in a linear layer, which has an output for each bin')
+  }
+  checkSize(network, `${name}.layers`)
+  return network
+}

@@ -1,0 +1,44 @@
+#include "classifier.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "../../core/aligned-buffer.h"
+#include "../chunks.h"
+
+namespace neural_lsh::cpu {
+
+Router::Router(Classifier classifier)
+    : classifier_(std::move(classifier)), network_(classifier_.network, 0) {}
+
+void Router::logits(const float* inputs, std::size_t rows, float* out, std::size_t threads) const {
+  constexpr std::size_t blockRows = 1024;  // what a block's layers pass on stays in the caches
+  const std::size_t columns = classifier_.network.inputs(), bins = classifier_.network.outputs();
+  const auto inverse = static_cast<float>(1 / classifier_.temperature);
+  thread_local AlignedBuffer<float> buffer;
+  for (std::size_t first = 0; first < rows; first += blockRows) {
+    const std::size_t count = std::min(blockRows, rows - first);
+    float* const in = buffer.require(count * columns);
+    float* const block = out + first * bins;
+    forChunks(count, chunkRows(columns), threads, [&](std::size_t begin, std::size_t end) {
+      for (std::size_t row = begin; row < end; ++row) {
+        classifier_.input.apply(inputs + (first + row) * columns, in + row * columns);
+      }
+    });
+    network_.infer(classifier_.parameters.data(), classifier_.buffers.data(), in, count, block, threads);
+    if (inverse == 1.0F) continue;
+    for (std::size_t i = 0; i < count * bins; ++i) block[i] *= inverse;
+  }
+}
+
+void softmaxRows(float* values, std::size_t rows, std::size_t columns) {
+  for (float* row = values; row != values + rows * columns; row += columns) {
+    const float largest = *std::max_element(row, row + columns);
+    float sum = 0;
+    for (std::size_t i = 0; i < columns; ++i) sum += row[i] = std::exp(row[i] - largest);
+    for (std::size_t i = 0; i < columns; ++i) row[i] /= sum;
+  }
+}
+
+}  // namespace neural_lsh::cpu

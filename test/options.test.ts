@@ -267,3 +267,8 @@ test('what a file says of a build is judged, and null is not a number', (t) => {
   ]
   for (const [wrongReport, message] of refused) t.throws(() => readBuildReport(wrongReport), { message })
 })
+
+test('a value that nests without end is told in a few words', (t) => {
+  const seed = JSON.parse('['.repeat(20_000) + ']'.repeat(20_000)) as number
+  t.throws(() => resolve({ seed }), { instanceOf: ArgumentError, message: /but is \[an array of 1\]/ })
+})

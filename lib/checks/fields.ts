@@ -204,7 +204,7 @@ function editDistance(a: string, b: string): number {
 export function describe(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value)
   if (Array.isArray(value))
-    return value.length > 8 ? `an array of ${value.length}` : `[${value.map(describe).join(', ')}]`
+    return value.length > 8 ? `an array of ${value.length}` : `[${value.map(describeEntry).join(', ')}]`
   if (typeof value === 'function') return 'a function'
   if (typeof value === 'object' && value !== null) {
     const name: unknown = value.constructor?.name
@@ -212,3 +212,6 @@ export function describe(value: unknown): string {
   }
   return typeof value === 'bigint' ? `${value}n` : String(value)
 }
+
+/** Not deeper: a hostile value may nest as deep as it likes. */
+const describeEntry = (value: unknown) => (Array.isArray(value) ? `an array of ${value.length}` : describe(value))

@@ -6,10 +6,11 @@ import { checkArray, checkLength, largestId } from './arrays.js'
 import { boolean, Entry, Field, integer, isNumber, Optional, positive, read, Section } from './fields.js'
 
 class Floats extends Entry<Float32Array<ArrayBuffer>> {
-  readonly #length: number
+  readonly #length: number | undefined
   readonly #formula: string
 
-  constructor(length: number, formula: string) {
+  /** Without a length any is right here. */
+  constructor(length?: number, formula = '') {
     super()
     this.#length = length
     this.#formula = formula
@@ -17,26 +18,9 @@ class Floats extends Entry<Float32Array<ArrayBuffer>> {
 
   read(value: unknown, name: string): Float32Array<ArrayBuffer> {
     checkArray(value, name, 'Float32Array')
-    checkLength(value as Float32Array, this.#length, name, this.#formula)
-    return value as Float32Array<ArrayBuffer>
-  }
-}
-
-/** Whole or not: the optimizer knows how many slots it has. */
-class Slots extends Entry<Float32Array<ArrayBuffer>> {
-  readonly #parameters: number
-
-  constructor(parameters: number) {
-    super()
-    this.#parameters = parameters
-  }
-
-  read(value: unknown, name: string): Float32Array<ArrayBuffer> {
-    checkArray(value, name, 'Float32Array')
-    const slots = value as Float32Array<ArrayBuffer>
-    if (slots.length % this.#parameters === 0) return slots
-    const right = `a multiple of the number of weights and biases, ${this.#parameters}`
-    throw new ArgumentError(name, `its length must be ${right}, but is ${slots.length}`)
+    const floats = value as Float32Array<ArrayBuffer>
+    if (this.#length !== undefined) checkLength(floats, this.#length, name, this.#formula)
+    return floats
   }
 }
 
@@ -57,7 +41,8 @@ const startTable = (network: Network, dimensions: number) => {
       new Section({
         epochs: count,
         steps: count,
-        slots: new Slots(parameterCount(network)),
+        // The engine's optimizer knows how many there must be.
+        slots: new Floats(),
         parameters,
         buffers,
         plateau: { lowestLoss: figure, staleEpochs: count, factor: positive() },

@@ -100,11 +100,14 @@ const sizeOf = (shape: readonly number[]) => shape.reduce((product, side) => pro
 
 export const isFlat = ([, height, width]: InputShape) => height === 1 && width === 1
 
+/** What a row may take between two layers, 64 MB: a few bytes of a file must not claim all memory. */
+const widestRow = 2 ** 24
+
 /** The shape of the rows that leave `layer` when `shape` enters it. Throws ArgumentError naming `name`. */
 export function shapeAfter(layer: Layer, shape: InputShape, name: string): InputShape {
   const after = nextShape(layer, shape, name)
-  if (sizeOf(after) > largestId) {
-    throw new ArgumentError(name, `makes rows of ${sizeOf(after)} numbers; there must be fewer than 2^31`)
+  if (sizeOf(after) > widestRow) {
+    throw new ArgumentError(name, `makes rows of ${sizeOf(after)} numbers; there may be at most 2^24`)
   }
   return after
 }

@@ -124,6 +124,11 @@ const wrong: [unknown, string, RegExp][] = [
   [{ inputShape: [4, 1, 1], layers: [{}] }, 'network.layers[0].type', /is required: 'linear' or/],
   [{ inputShape: [4, 1, 1], layers: [7] }, 'network.layers[0]', /must be an object, but is 7/],
   [{ inputShape: [4, 1, 1], layers: [{ type: '__proto__' }] }, 'network.layers[0].type', /but is "__proto__"/],
+  [
+    { inputShape: [1, 1, 1], layers: [{ type: 'conv2d', channels: 1, kernel: 1, padding: 5000 }, linear] },
+    'network.layers[0]',
+    /rows of 100020001 numbers; there may be at most 2\^24/
+  ],
   [{ inputShape: [4, 2, 1], layers: [linear] }, 'network.layers[0]', /flat rows, but 4 x 2 x 1 enters it/],
   [{ inputShape: [4, 2, 1], layers: [{ type: 'softmax' }, linear] }, 'network.layers[0]', /softmax takes flat rows/],
   [

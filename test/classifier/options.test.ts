@@ -291,7 +291,7 @@ const wrongStarts: [unknown, string, RegExp][] = [
   [{ parameters, input: { ...input, unitLength: undefined } }, '.input.unitLength', /is required: true or false/],
   [{ parameters, state: { ...state, epochs: -1 } }, '.state.epochs', /from 0/],
   [{ parameters, state: { ...state, steps: 0.5 } }, '.state.steps', /an integer/],
-  [{ parameters, state: { ...state, slots: short } }, '.state.slots', /a multiple of .*53, but is 2/],
+  [{ parameters, state: { ...state, slots: [0] } }, '.state.slots', /a Float32Array, but is an array/],
   [{ parameters, state: { ...state, parameters: short } }, '.state.parameters', /= 53, but is 2/],
   [{ parameters, state: { ...state, bestValue: Number.NaN } }, '.state.bestValue', /NaN/],
   [{ parameters, state: { ...state, plateau: undefined } }, '.state.plateau.lowestLoss', /is required/],

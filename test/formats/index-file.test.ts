@@ -7,29 +7,13 @@ import type { Layer, Network } from '../../lib/classifier/network.js'
 import type { Classifier } from '../../lib/engines/engine.js'
 import { ArgumentError, FileError } from '../../lib/errors.js'
 import { type IndexContents, readIndexFile, writeIndexFile } from '../../lib/formats/index-file.js'
-import { denseNetwork, randomNumbers, sampleIndex } from './sample-index.js'
+import { denseNetwork, imageNetwork, randomNumbers, sampleIndex } from './sample-index.js'
 import { temporaryFolder } from './temporary-folder.js'
 
 const folder = temporaryFolder()
 test.after.always(() => folder.remove())
 
 const small = sampleIndex({ rows: 5, network: denseNetwork(3, 4, 2), words: ['a', 'être', '', '😀', 'piano'] })
-
-/** Images of two channels. */
-const imageNetwork: Network = {
-  inputShape: [2, 4, 3],
-  layers: [
-    { type: 'conv2d', channels: 5, kernel: 2, stride: 1, padding: 0, bias: false },
-    { type: 'batch-norm', momentum: 0.1, epsilon: 1e-5 },
-    { type: 'relu' },
-    { type: 'max-pool2d', kernel: 2, stride: 1, padding: 1 },
-    { type: 'flatten' },
-    { type: 'linear', outputs: 7, bias: true },
-    { type: 'batch-norm', momentum: 0.5, epsilon: 0.1 },
-    { type: 'dropout', rate: 0.25 },
-    { type: 'linear', outputs: 3, bias: false }
-  ]
-}
 
 async function bytesOf(contents: IndexContents, name: string): Promise<Buffer> {
   await writeIndexFile(folder.path(name), contents)

@@ -2,12 +2,11 @@ import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import test from 'ava'
-import type { Network } from '../../lib/classifier/network.js'
 import type { Classifier } from '../../lib/engines/engine.js'
 import { FileError } from '../../lib/errors.js'
 import { writeIndexFile } from '../../lib/formats/index-file.js'
 import { readIds, readVectors } from '../../lib/formats/read.js'
-import { denseNetwork, sampleIndex } from './sample-index.js'
+import { denseNetwork, imageNetwork, sampleIndex } from './sample-index.js'
 import { temporaryFolder } from './temporary-folder.js'
 
 const folder = temporaryFolder()
@@ -77,41 +76,26 @@ test('Python opens the index file and its network gives the same probabilities',
 })
 
 test('Python finds the weights of convolution, batch norm and linear layers by name', async (t) => {
-  const network: Network = {
-    inputShape: [2, 4, 3],
-    layers: [
-      { type: 'conv2d', channels: 5, kernel: 2, stride: 1, padding: 0, bias: true },
-      { type: 'batch-norm', momentum: 0.1, epsilon: 1e-5 },
-      { type: 'relu' },
-      { type: 'max-pool2d', kernel: 2, stride: 1, padding: 1 },
-      { type: 'flatten' },
-      { type: 'linear', outputs: 7, bias: true },
-      { type: 'batch-norm', momentum: 0.5, epsilon: 0.1 },
-      { type: 'dropout', rate: 0.25 },
-      { type: 'linear', outputs: 3, bias: false }
-    ]
-  }
-  const { state, description } = sampleIndex({ rows: 10, network })
+  const { state, description } = sampleIndex({ rows: 10, network: imageNetwork })
   await writeIndexFile(folder.path('image.nlsh'), { state, description })
   const found = JSON.parse(await run(python, here('python-reader.py'), folder.path('image.nlsh')))
 
   const { parameters, buffers } = state.classifier
   const expected: [string, number[], Float32Array][] = [
     ['0.weight', [5, 2, 2, 2], parameters.subarray(0, 40)],
-    ['0.bias', [5], parameters.subarray(40, 45)],
-    ['1.weight', [5], parameters.subarray(45, 50)],
-    ['1.bias', [5], parameters.subarray(50, 55)],
-    ['5.weight', [7, 60], parameters.subarray(55, 475)],
-    ['5.bias', [7], parameters.subarray(475, 482)],
-    ['6.weight', [7], parameters.subarray(482, 489)],
-    ['6.bias', [7], parameters.subarray(489, 496)],
-    ['8.weight', [3, 7], parameters.subarray(496, 517)],
+    ['1.weight', [5], parameters.subarray(40, 45)],
+    ['1.bias', [5], parameters.subarray(45, 50)],
+    ['5.weight', [7, 60], parameters.subarray(50, 470)],
+    ['5.bias', [7], parameters.subarray(470, 477)],
+    ['6.weight', [7], parameters.subarray(477, 484)],
+    ['6.bias', [7], parameters.subarray(484, 491)],
+    ['8.weight', [3, 7], parameters.subarray(491, 512)],
     ['1.running_mean', [5], buffers.subarray(0, 5)],
     ['1.running_var', [5], buffers.subarray(5, 10)],
     ['6.running_mean', [7], buffers.subarray(10, 17)],
     ['6.running_var', [7], buffers.subarray(17, 24)]
   ]
-  t.is(parameters.length, 517)
+  t.is(parameters.length, 512)
   t.is(buffers.length, 24)
   t.deepEqual(
     found.weights,

@@ -19,6 +19,22 @@ export function denseNetwork(dimensions: number, ...widths: number[]): Network {
   return { inputShape: [dimensions, 1, 1], layers: layers.slice(0, -1) }
 }
 
+/** Of images of two channels; every kind of tensor that a network has. */
+export const imageNetwork: Network = {
+  inputShape: [2, 4, 3],
+  layers: [
+    { type: 'conv2d', channels: 5, kernel: 2, stride: 1, padding: 0, bias: false },
+    { type: 'batch-norm', momentum: 0.1, epsilon: 1e-5 },
+    { type: 'relu' },
+    { type: 'max-pool2d', kernel: 2, stride: 1, padding: 1 },
+    { type: 'flatten' },
+    { type: 'linear', outputs: 7, bias: true },
+    { type: 'batch-norm', momentum: 0.5, epsilon: 0.1 },
+    { type: 'dropout', rate: 0.25 },
+    { type: 'linear', outputs: 3, bias: false }
+  ]
+}
+
 export interface SampleOptions {
   rows: number
   network: Network

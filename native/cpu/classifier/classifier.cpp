@@ -13,7 +13,9 @@ Router::Router(Classifier classifier)
     : classifier_(std::move(classifier)), network_(classifier_.network, 0) {}
 
 void Router::logits(const float* inputs, std::size_t rows, float* out, std::size_t threads) const {
-  constexpr std::size_t blockRows = 1024;  // what a block's layers pass on stays in the caches
+  // What a block's layers pass on stays in the caches, or at least in bounds.
+  const std::size_t widest = classifier_.network.widest();
+  const std::size_t blockRows = std::clamp<std::size_t>((std::size_t{1} << 22) / widest, 1, 1024);
   const std::size_t columns = classifier_.network.inputs(), bins = classifier_.network.outputs();
   const auto inverse = static_cast<float>(1 / classifier_.temperature);
   thread_local AlignedBuffer<float> buffer;

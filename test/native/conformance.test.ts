@@ -106,8 +106,8 @@ test('the fixture has cases of every layer, activation, loss, optimizer and sche
 /** Largest difference, relative to the largest magnitude of what is expected. */
 function relativeError(found: ArrayLike<number>, expected: readonly number[]): number {
   if (found.length !== expected.length) return Number.POSITIVE_INFINITY
-  const largest = Math.max(0, ...expected.map(Math.abs))
-  const difference = Math.max(0, ...expected.map((value, i) => Math.abs(value - (found[i] as number))))
+  const largest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
+  const difference = expected.reduce((most, value, i) => Math.max(most, Math.abs(value - (found[i] as number))), 0)
   return largest > 0 ? difference / largest : difference
 }
 
@@ -119,10 +119,11 @@ interface Errors {
 
 type Precision = Float64ArrayConstructor | Float32ArrayConstructor
 
-/** Rows [first, end) of a case as a request. */
-function batch(one: PassCase, reals: Precision, training: boolean, first: number, end: number) {
+/** Rows [first, end) of a case, `repeats` times over, as a request. */
+function batch(one: PassCase, reals: Precision, training: boolean, [first, end] = [0, rowsOf(one)], repeats = 1) {
   const rows = rowsOf(one)
-  const part = (values: number[]) => values.slice((first * values.length) / rows, (end * values.length) / rows)
+  const part = (values: number[]) =>
+    repeated(values.slice((first * values.length) / rows, (end * values.length) / rows), repeats)
   return {
     network: one.network,
     loss: one.loss,
@@ -137,12 +138,14 @@ function batch(one: PassCase, reals: Precision, training: boolean, first: number
 
 const rowsOf = ({ network, inputs }: PassCase) => inputs.length / network.inputShape.reduce((a, b) => a * b)
 
+const repeated = (values: number[], repeats: number) => Array.from({ length: repeats }, () => values).flat()
+
 /** In use (all rows at once and one by one, which go different ways) and in training. */
 function passErrors(one: PassCase, reals: Precision): Errors {
   const rows = rowsOf(one)
-  const used = networkPass(batch(one, reals, false, 0, rows))
+  const used = networkPass(batch(one, reals, false))
   const singly = Array.from({ length: rows }, (_, row) => [
-    ...networkPass(batch(one, reals, false, row, row + 1)).outputs
+    ...networkPass(batch(one, reals, false, [row, row + 1])).outputs
   ])
   const { use, training } = one
   const forward = [
@@ -151,7 +154,7 @@ function passErrors(one: PassCase, reals: Precision): Errors {
     relativeError([used.loss], [use.loss])
   ]
   if (!training) return { forward: Math.max(...forward) }
-  const trained = networkPass(batch(one, reals, true, 0, rows))
+  const trained = networkPass(batch(one, reals, true))
   return {
     forward: Math.max(
       ...forward,
@@ -235,4 +238,49 @@ test('forward and gradient are those of PyTorch', (t) => {
     t.true(largest(double) < 1e-12, `${kind}, ${name}, float64: ${largest(double)}`)
     if (float) t.true(largest(float) < 1e-4, `${kind}, ${name}, float32: ${largest(float)}`)
   }
+})
+
+test('a batch of the same rows again and again is as good as PyTorch, too', (t) => {
+  const repeats = 257
+  const isDropout = ({ type }: Layer) => type === 'dropout'
+  for (const one of passes) {
+    const { part, name, network, training, use } = one
+    for (const [reals, most] of [
+      [Float64Array, 1e-11],
+      [Float32Array, 1e-4]
+    ] as const) {
+      const used = networkPass(batch(one, reals, false, undefined, repeats))
+      const errors = [relativeError(used.outputs, repeated(use.outputs, repeats))]
+      if (training && !network.layers.some(isDropout)) {
+        const trained = networkPass(batch(one, reals, true, undefined, repeats))
+        errors.push(
+          relativeError([trained.loss], [training.loss]),
+          relativeError(trained.outputs, repeated(training.outputs, repeats)),
+          relativeError(trained.gradient, training.gradient),
+          relativeError(
+            trained.inputGradient.map((value) => value * repeats),
+            repeated(training.inputGradient, repeats)
+          )
+        )
+      }
+      t.true(Math.max(...errors) < most, `${part}, ${name}, ${reals.name}: ${errors}`)
+    }
+  }
+})
+
+test('batch norm of a single row, which PyTorch refuses, makes no NaN', (t) => {
+  const { outputs, gradient, inputGradient, buffers } = networkPass({
+    network: { inputShape: [3, 1, 1], layers: [{ type: 'batch-norm', momentum: 0.25, epsilon: 1e-5 }] },
+    loss: { type: 'cross-entropy', labelSmoothing: 0, classWeights: 'none' },
+    seed: 1,
+    training: true,
+    parameters: Float64Array.of(1, 2, 3, 0, 0, 0),
+    buffers: Float64Array.of(0, 0, 0, 1, 1, 1),
+    inputs: Float64Array.of(4, -8, 12),
+    labels: Int32Array.of(1)
+  })
+  t.deepEqual([...outputs], [0, 0, 0])
+  t.deepEqual([...buffers], [1, -2, 3, 0.75, 0.75, 0.75])
+  t.true(relativeError(gradient, [0, 0, 0, 1 / 3, -2 / 3, 1 / 3]) < 1e-12)
+  t.true(inputGradient.every((value) => Math.abs(value) < 1e-12))
 })

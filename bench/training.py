@@ -1,7 +1,9 @@
 """Prints PyTorch's training throughput in samples a second, that of its best epoch after the first:
-training.py ROWS INPUTS HIDDEN... BINS BATCH EPOCHS THREADS
+training.py '{"widths": [784, 512, 256], "batchNorm": false, "dropout": 0, "rows": ..., "batchSize": ..., "epochs": ...,
+"threads": ...}'
 """
 
+import json
 import sys
 import time
 
@@ -9,15 +11,19 @@ import torch
 from torch import nn
 
 
-def network(widths):
+def network(widths, batch_norm, dropout):
     layers = []
-    for inputs, outputs in zip(widths, widths[1:]):
-        layers += [nn.Linear(inputs, outputs), nn.ReLU()]
-    return nn.Sequential(*layers[:-1])
+    for inputs, outputs in zip(widths, widths[1:-1]):
+        layers.append(nn.Linear(inputs, outputs))
+        if batch_norm:
+            layers.append(nn.BatchNorm1d(outputs))
+        layers.append(nn.ReLU())
+        if dropout:
+            layers.append(nn.Dropout(dropout))
+    return nn.Sequential(*layers, nn.Linear(*widths[-2:]))
 
 
-def best_epoch(inputs, labels, widths, batch, epochs, fused):
-    net = network(widths)
+def best_epoch(net, inputs, labels, batch, epochs, fused):
     optimizer = torch.optim.Adam(net.parameters(), fused=fused)
     cross_entropy = nn.CrossEntropyLoss()
     seconds = []
@@ -35,10 +41,22 @@ def best_epoch(inputs, labels, widths, batch, epochs, fused):
 
 
 def main():
-    rows, *widths, batch, epochs, threads = map(int, sys.argv[1:])
-    torch.set_num_threads(threads)
+    training = json.loads(sys.argv[1])
+    widths, rows = training["widths"], training["rows"]
+    torch.set_num_threads(training["threads"])
     inputs, labels = torch.randn(rows, widths[0]), torch.randint(0, widths[-1], (rows,))
-    print(rows / min(best_epoch(inputs, labels, widths, batch, epochs, fused) for fused in (False, True)))
+    best = min(
+        best_epoch(
+            network(widths, training["batchNorm"], training["dropout"]),
+            inputs,
+            labels,
+            training["batchSize"],
+            training["epochs"],
+            fused,
+        )
+        for fused in (False, True)
+    )
+    print(rows / best)
 
 
 main()

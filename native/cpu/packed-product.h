@@ -47,4 +47,9 @@ void packColumns(const float* data, std::size_t stride, std::size_t count, std::
 void multiplyPacked(std::size_t rows, std::size_t columns, std::size_t depth, const float* packedA,
                     const float* packedB, float* c, std::size_t strideC, bool accumulate);
 
+/// The same for one panel of B, at most kernels().tileColumns wide, with `strideB` floats from row to row: a
+/// packed one, or columns of a matrix as they lie in memory if they are as many as fill a panel.
+void multiplyPanel(std::size_t rows, std::size_t columns, std::size_t depth, const float* packedA,
+                   const float* b, std::size_t strideB, float* c, std::size_t strideC, bool accumulate);
+
 }  // namespace neural_lsh::cpu

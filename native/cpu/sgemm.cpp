@@ -12,34 +12,157 @@ namespace {
 // Below this many multiply-adds waking another thread costs more than it saves.
 constexpr std::size_t parallelThreshold = std::size_t{1} << 19;
 
-void packA(const Operand<float>& a, std::size_t row, std::size_t rows, const DepthBlocks& depth, float* out) {
-  const std::size_t width = kernels().tileRows;
-  for (std::size_t block = 0; block < depth.count; ++block) {
-    const std::size_t p = depth.begin(block);
-    float* target = out + p * roundUp(rows, width);
-    if (a.transpose == Transpose::no) {
-      packRows(a.data + row * a.stride + p, a.stride, rows, depth.depth(block), width, nullptr, target);
-    } else {
-      packColumns(a.data + p * a.stride + row, a.stride, rows, depth.depth(block), width, target);
-    }
-  }
+// Numbers of B that are packed before they are multiplied: they stay in the last cache.
+constexpr std::size_t maxPackedB = std::size_t{1} << 19;
+
+constexpr std::size_t cacheLine = 16;  // in floats
+
+constexpr std::size_t divideUp(std::size_t value, std::size_t divisor) {
+  return (value + divisor - 1) / divisor;
 }
 
-/// Panels [first, last) of B, all depth blocks; the layout is that of the whole packed operand.
-void packB(const Operand<float>& b, std::size_t first, std::size_t last, std::size_t n,
-           const DepthBlocks& depth, float* out) {
-  const std::size_t width = kernels().tileColumns;
-  const std::size_t column = first * width, columns = std::min(last * width, n) - column;
-  for (std::size_t block = 0; block < depth.count; ++block) {
-    const std::size_t p = depth.begin(block);
-    float* target = out + p * roundUp(n, width) + column * depth.depth(block);
-    if (b.transpose == Transpose::yes) {
-      packRows(b.data + column * b.stride + p, b.stride, columns, depth.depth(block), width, nullptr, target);
+struct Rectangle {
+  std::size_t row, rows, column, columns;
+};
+
+/// C cut up into rectangles of like size, at least one for each thread where it is large enough.
+class Grid {
+ public:
+  /// Columns are cut at multiples of `grain`.
+  Grid(std::size_t m, std::size_t n, std::size_t grain, std::size_t threads)
+      : m_(m), n_(n), grain_(grain), grains_(divideUp(n, grain)) {
+    if (m > blockRows) {
+      rows_ = std::min(roundUp(divideUp(m, blockRows), threads), divideUp(m, 2 * kernels().tileRows));
+      columns_ = std::min(divideUp(threads, rows_), grains_);
     } else {
-      packColumns(b.data + p * b.stride + column, b.stride, columns, depth.depth(block), width, target);
+      columns_ = std::min(threads, grains_);
+      rows_ = std::min(divideUp(threads, columns_), m);
     }
   }
-}
+
+  std::size_t size() const { return rows_ * columns_; }
+
+  Rectangle operator[](std::size_t index) const {
+    const std::size_t i = index / columns_, j = index % columns_;
+    const std::size_t row = i * m_ / rows_, column = j * grains_ / columns_ * grain_;
+    return {row, (i + 1) * m_ / rows_ - row, column,
+            std::min((j + 1) * grains_ / columns_ * grain_, n_) - column};
+  }
+
+ private:
+  std::size_t m_, n_, grain_, grains_;
+  std::size_t rows_, columns_;
+};
+
+/// Of B: `stride` floats from row to row.
+struct Panel {
+  const float* data;
+  std::size_t stride;
+};
+
+struct Product {
+  std::size_t m, n, k;
+  Operand<float> a, b;
+  float* c;
+  std::size_t strideC;
+  bool accumulate;
+};
+
+/// Each thread packs the rows of A that it multiplies. Where these are many, panels of B are used many times:
+/// they are packed once for all threads, some depth blocks at a time. Where they are few, panels are read as
+/// they lie in memory, or, if B is transposed, packed one by one, each multiplied while it is in the L1
+/// cache.
+class Multiplication {
+ public:
+  Multiplication(const Product& product, std::size_t threads)
+      : product_(product),
+        threads_(threads),
+        depth_(product.k),
+        panelSize_(kernels().tileColumns * depth_.size),
+        panels_(divideUp(product.n, kernels().tileColumns)),
+        shared_(product.m > blockRows),
+        grid_(product.m, product.n, shared_ ? kernels().tileColumns : cacheLine, threads) {}
+
+  void run() {
+    const std::size_t step =
+        shared_ ? std::max<std::size_t>(1, maxPackedB / (panels_ * panelSize_)) : depth_.count;
+    thread_local AlignedBuffer<float> buffer;
+    if (shared_) sharedB_ = buffer.require(step * panels_ * panelSize_);
+    for (first_ = 0; first_ < depth_.count; first_ = last_) {
+      last_ = std::min(first_ + step, depth_.count);
+      if (shared_) parallelFor(panels_, threads_, [&](std::size_t panel) { sharePanel(panel); });
+      parallelFor(grid_.size(), threads_, [&](std::size_t i) { multiply(grid_[i]); });
+    }
+  }
+
+ private:
+  float* sharedPanel(std::size_t panel, std::size_t block) const {
+    return sharedB_ + ((block - first_) * panels_ + panel) * panelSize_;
+  }
+
+  void sharePanel(std::size_t panel) const {
+    const std::size_t width = kernels().tileColumns, column = panel * width;
+    for (std::size_t block = first_; block < last_; ++block) {
+      packB(column, std::min(width, product_.n - column), block, sharedPanel(panel, block));
+    }
+  }
+
+  void multiply(const Rectangle& part) const {
+    const std::size_t width = kernels().tileColumns;
+    thread_local AlignedBuffer<float> bufferA, bufferB;
+    float* const packedA = bufferA.require(roundUp(part.rows, kernels().tileRows) * depth_.size);
+    float* const ownPanel = bufferB.require(panelSize_);
+    for (std::size_t block = first_; block < last_; ++block) {
+      packA(part.row, part.rows, block, packedA);
+      for (std::size_t j = 0; j < part.columns; j += width) {
+        const std::size_t column = part.column + j, columns = std::min(width, part.columns - j);
+        const Panel panel = panelOf(column, columns, block, ownPanel);
+        multiplyPanel(part.rows, columns, depth_.depth(block), packedA, panel.data, panel.stride,
+                      product_.c + part.row * product_.strideC + column, product_.strideC,
+                      product_.accumulate || block > 0);
+      }
+    }
+  }
+
+  /// Where a panel of B lies; if nowhere yet, it is packed into `own`.
+  Panel panelOf(std::size_t column, std::size_t columns, std::size_t block, float* own) const {
+    const std::size_t width = kernels().tileColumns;
+    if (shared_) return {sharedPanel(column / width, block), width};
+    const Operand<float>& b = product_.b;
+    if (b.transpose == Transpose::no && columns == width) {
+      return {b.data + depth_.begin(block) * b.stride + column, b.stride};
+    }
+    packB(column, columns, block, own);
+    return {own, width};
+  }
+
+  void packA(std::size_t row, std::size_t rows, std::size_t block, float* out) const {
+    pack(product_.a, Transpose::no, row, rows, block, kernels().tileRows, out);
+  }
+  void packB(std::size_t column, std::size_t columns, std::size_t block, float* out) const {
+    pack(product_.b, Transpose::yes, column, columns, block, kernels().tileColumns, out);
+  }
+
+  /// Vectors [first, first + count) of one depth block; they are rows in memory if x is transposed as said.
+  void pack(const Operand<float>& x, Transpose ifRows, std::size_t first, std::size_t count,
+            std::size_t block, std::size_t width, float* out) const {
+    const std::size_t p = depth_.begin(block), depth = depth_.depth(block);
+    if (x.transpose == ifRows) {
+      packRows(x.data + first * x.stride + p, x.stride, count, depth, width, nullptr, out);
+    } else {
+      packColumns(x.data + p * x.stride + first, x.stride, count, depth, width, out);
+    }
+  }
+
+  const Product product_;
+  const std::size_t threads_;
+  const DepthBlocks depth_;
+  const std::size_t panelSize_, panels_;
+  const bool shared_;
+  const Grid grid_;
+  float* sharedB_ = nullptr;
+  std::size_t first_ = 0, last_ = 0;  // the depth blocks at work
+};
 
 }  // namespace
 
@@ -52,40 +175,7 @@ void gemm(std::size_t m, std::size_t n, std::size_t k, Operand<float> a, Operand
   }
   threads = threads == 0 ? hardwareThreads() : threads;
   if (m * n * k < parallelThreshold) threads = 1;
-
-  const std::size_t tileRows = kernels().tileRows, tileColumns = kernels().tileColumns;
-  const DepthBlocks depth(k);
-  const std::size_t panels = (n + tileColumns - 1) / tileColumns;
-
-  thread_local AlignedBuffer<float> bufferB;
-  float* const packedB = bufferB.require(panels * tileColumns * k);
-  const std::size_t packChunks = std::min(panels, threads * 2);
-  parallelFor(packChunks, threads, [&](std::size_t chunk) {
-    packB(b, chunk * panels / packChunks, (chunk + 1) * panels / packChunks, n, depth, packedB);
-  });
-
-  // Rows are shared out first, in blocks of like size; where there are few of them, columns too.
-  const std::size_t blocks = roundUp((m + blockRows - 1) / blockRows, threads);
-  const std::size_t rowsPerTask =
-      std::max(roundUp((m + blocks - 1) / blocks, tileRows), std::min(m, 4 * tileRows));
-  const std::size_t rowTasks = (m + rowsPerTask - 1) / rowsPerTask;
-  const std::size_t columnTasks =
-      std::min(panels, rowTasks >= threads ? 1 : (threads + rowTasks - 1) / rowTasks);
-  parallelFor(rowTasks * columnTasks, threads, [&](std::size_t task) {
-    const std::size_t row = task / columnTasks * rowsPerTask, rows = std::min(rowsPerTask, m - row);
-    const std::size_t part = task % columnTasks;
-    const std::size_t column = part * panels / columnTasks * tileColumns;
-    const std::size_t columns = std::min((part + 1) * panels / columnTasks * tileColumns, n) - column;
-    thread_local AlignedBuffer<float> bufferA;
-    float* const packedA = bufferA.require(roundUp(rows, tileRows) * k);
-    packA(a, row, rows, depth, packedA);
-    for (std::size_t block = 0; block < depth.count; ++block) {
-      const std::size_t p = depth.begin(block);
-      multiplyPacked(rows, columns, depth.depth(block), packedA + p * roundUp(rows, tileRows),
-                     packedB + p * panels * tileColumns + column * depth.depth(block),
-                     c + row * strideC + column, strideC, accumulate || block > 0);
-    }
-  });
+  Multiplication({m, n, k, a, b, c, strideC, accumulate}, threads).run();
 }
 
 void gemm(std::size_t m, std::size_t n, std::size_t k, Operand<double> a, Operand<double> b, double* c,

@@ -167,7 +167,7 @@ test('progress counts mini-batches to the end', async (t) => {
   t.true(seen.every(([done, of], i) => of === total && done >= (seen[i - 1]?.[0] ?? 1)))
 })
 
-test('aborting stops training within a second', async (t) => {
+test.serial('aborting stops training within a second', async (t) => {
   const controller = new AbortController()
   let aborted = Number.NaN
   const onProgress = () => {

@@ -1,11 +1,12 @@
 #include "classifier.h"
 
 #include <algorithm>
-#include <cmath>
 #include <utility>
 
 #include "../../core/aligned-buffer.h"
 #include "../chunks.h"
+#include "../kernels/kernels.h"
+#include "element-wise.h"
 
 namespace neural_lsh::cpu {
 
@@ -36,9 +37,7 @@ void Router::logits(const float* inputs, std::size_t rows, float* out, std::size
 
 void softmaxRows(float* values, std::size_t rows, std::size_t columns) {
   for (float* row = values; row != values + rows * columns; row += columns) {
-    const float largest = *std::max_element(row, row + columns);
-    float sum = 0;
-    for (std::size_t i = 0; i < columns; ++i) sum += row[i] = std::exp(row[i] - largest);
+    const float sum = kernels().exponentials(row, columns, largestOf(row, columns));
     for (std::size_t i = 0; i < columns; ++i) row[i] /= sum;
   }
 }

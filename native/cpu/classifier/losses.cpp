@@ -4,6 +4,8 @@
 #include <cmath>
 
 #include "../../core/aligned-buffer.h"
+#include "../kernels/kernels.h"
+#include "element-wise.h"
 
 namespace neural_lsh::cpu {
 namespace {
@@ -13,10 +15,12 @@ double classWeight(const Loss& loss, std::size_t bin) {
 }
 
 /// values = exp(values - largest); returns their sum. NaN stays NaN.
-template <typename Real>
-double exponentials(std::span<Real> values, Real largest) {
+double exponentials(std::span<float> values, float largest) {
+  return kernels().exponentials(values.data(), values.size(), largest);
+}
+double exponentials(std::span<double> values, double largest) {
   double sum = 0;
-  for (Real& value : values) sum += value = std::exp(value - largest);
+  for (double& value : values) sum += value = std::exp(value - largest);
   return sum;
 }
 
@@ -35,7 +39,7 @@ std::span<const Real> denseShares(std::size_t outputs, std::span<const Target<Re
 template <typename Real>
 double crossEntropy(const Loss& loss, std::span<Real> outputs, std::span<const Target<Real>> target,
                     Real gradientScale) {
-  const Real largest = *std::max_element(outputs.begin(), outputs.end());
+  const Real largest = largestOf(outputs.data(), outputs.size());
   const double smoothed = loss.labelSmoothing / static_cast<double>(outputs.size());
   const auto sharePart = [&](const Target<Real>& entry) {
     return classWeight(loss, entry.bin) * (1 - loss.labelSmoothing) * static_cast<double>(entry.share);
@@ -86,7 +90,7 @@ double probabilityError(const Loss& loss, std::span<Real> outputs, std::span<con
                         Real gradientScale) {
   const bool squared = loss.type == LossType::meanSquaredError;
   const std::span<const Real> shares = denseShares(outputs.size(), target);
-  const Real largest = *std::max_element(outputs.begin(), outputs.end());
+  const Real largest = largestOf(outputs.data(), outputs.size());
   const auto scale = static_cast<Real>(1 / exponentials(outputs, largest));
   const auto slope = [&](std::size_t bin, Real difference) {
     const auto weight = static_cast<Real>(classWeight(loss, bin));

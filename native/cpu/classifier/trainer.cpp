@@ -13,6 +13,7 @@
 #include "../../core/random.h"
 #include "../chunks.h"
 #include "calibration.h"
+#include "element-wise.h"
 
 namespace neural_lsh::cpu {
 namespace {
@@ -72,6 +73,13 @@ Loss lossOf(const TrainingSet& set, const TrainingOptions& options) {
   Loss loss = options.loss;
   if (options.balancedClasses) loss.classWeights = balancedWeights(set);
   return loss;
+}
+
+/// Whether the largest of the values, the first of equals, is number `index`.
+bool isFirstLargest(std::span<const float> values, std::size_t index) {
+  const float value = values[index];
+  if (value < largestOf(values.data(), values.size())) return false;
+  return std::ranges::find(values.first(index), value) == values.first(index).end();
 }
 
 class Trainer {
@@ -272,7 +280,7 @@ class Trainer {
     forRows(rows.size(), [&](std::size_t i, std::span<Target<float>> target) {
       const std::span<float> logits(network_.outputs() + i * outputs, outputs);
       fillTarget(rows[i], target);
-      hits_[i] = std::max_element(logits.begin(), logits.end()) - logits.begin() == set_.labels[rows[i]];
+      hits_[i] = isFirstLargest(logits, static_cast<std::size_t>(set_.labels[rows[i]]));
       losses_[i] = rowLoss<float>(loss_, logits, target, scale);
     });
     Score sum;

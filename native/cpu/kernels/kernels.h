@@ -23,16 +23,20 @@ struct AdamStep {
 struct Kernels {
   const char* name;
 
-  /// Register tile of the matrix product: C[rows x columns] (+)= A B, A packed as k x tileRows, B as k x
-  /// tileColumns.
+  /// Register tile of the matrix product: C[rows x columns] (+)= A B, A packed as k x tileRows, B with
+  /// strideB floats from row to row; rows in [1, tileRows], columns in [1, tileColumns]. Where `columns`
+  /// are fewer, B is read as if they were not.
   std::size_t tileRows;
   std::size_t tileColumns;
-  void (*sgemmTile)(std::size_t k, const float* a, const float* b, float* c, std::size_t strideC,
-                    bool accumulate);
+  void (*sgemmTile)(std::size_t rows, std::size_t columns, std::size_t k, const float* a, const float* b,
+                    std::size_t strideB, float* c, std::size_t strideC, bool accumulate);
 
-  /// out[c * outStride + r] = in[r * inStride + c] for r < rows, c < columns.
-  void (*transpose)(const float* in, std::size_t inStride, std::size_t rows, std::size_t columns, float* out,
-                    std::size_t outStride);
+  /// One panel, `depth` x `width`: out[p * width + i] = in[i * stride + p] (rows) or in[p * stride + i]
+  /// (columns) for i < count, 0 for count <= i < width.
+  void (*packRows)(const float* in, std::size_t stride, std::size_t count, std::size_t depth,
+                   std::size_t width, float* out);
+  void (*packColumns)(const float* in, std::size_t stride, std::size_t count, std::size_t depth,
+                      std::size_t width, float* out);
 
   /// One row of a tile of products: d_j = rowTerm + columnTerms[j] + scale * products[j]; writes every (j,
   /// d_j) with d_j <= rowThreshold or d_j <= columnThresholds[j] to out (room for `count`) and returns how
@@ -54,6 +58,10 @@ struct Kernels {
   /// One step of Adam on `count` parameters and their moments.
   void (*adam)(const AdamStep& step, std::size_t count, const float* gradient, float* parameters,
                float* firstMoments, float* secondMoments);
+
+  /// values[i] = exp(values[i] - shift), the difference rounded to float, its exponential to within 2e-7
+  /// relative; what would be below FLT_MIN is 0, NaN stays NaN. Returns the sum.
+  float (*exponentials)(float* values, std::size_t count, float shift);
 };
 
 extern const Kernels baselineKernels;

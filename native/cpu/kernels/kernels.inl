@@ -14,6 +14,7 @@ namespace neural_lsh::cpu {
 namespace {
 
 typedef float Vector __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
+typedef std::int32_t Integers __attribute__((vector_size(LANES * 4)));
 typedef float Quad __attribute__((vector_size(16), aligned(4), may_alias));
 typedef float HalfVector __attribute__((vector_size(LANES * 2), aligned(4), may_alias));
 typedef double DoubleVector
@@ -36,9 +37,16 @@ inline Vector loadPartial(const float* p, std::size_t count) {
   const __m256i mask = _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(count)), index);
   return reinterpret_cast<Vector>(_mm256_maskload_ps(p, mask));
 #else
-  Vector v = {};
-  for (std::size_t i = 0; i < count; ++i) v[i] = p[i];
-  return v;
+  return Vector{count > 0 ? p[0] : 0, count > 1 ? p[1] : 0, count > 2 ? p[2] : 0, 0};
+#endif
+}
+
+/// The first `count` <= LANES floats.
+inline void storePartial(float* p, std::size_t count, Vector v) {
+#if LANES == 16
+  _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1U << count) - 1), reinterpret_cast<__m512>(v));
+#else
+  for (std::size_t i = 0; i < count; ++i) p[i] = v[i];
 #endif
 }
 
@@ -66,54 +74,153 @@ inline float sum(Vector v) {
   return total;
 }
 
-void sgemmTile(std::size_t k, const float* a, const float* b, float* c, std::size_t strideC,
-               bool accumulate) {
-  Vector sums[TILE_ROWS][TILE_VECTORS] = {};
-  for (std::size_t p = 0; p < k; ++p, a += TILE_ROWS, b += TILE_VECTORS * LANES) {
-    Vector columns[TILE_VECTORS];
-#pragma GCC unroll 4
-    for (std::size_t j = 0; j < TILE_VECTORS; ++j) columns[j] = load(b + j * LANES);
+/// Tile of ROWS x (VECTORS * LANES) sums, of which `columns` columns are wanted.
+template <std::size_t ROWS, std::size_t VECTORS>
+void multiplyTile(std::size_t columns, std::size_t k, const float* a, const float* b, std::size_t strideB,
+                  float* c, std::size_t strideC, bool accumulate) {
+  // C is wanted at the end: on its way while the sums are formed.
 #pragma GCC unroll 16
-    for (std::size_t i = 0; i < TILE_ROWS; ++i) {
+  for (std::size_t i = 0; i < ROWS; ++i) {
 #pragma GCC unroll 4
-      for (std::size_t j = 0; j < TILE_VECTORS; ++j) sums[i][j] += a[i] * columns[j];
+    for (std::size_t j = 0; j < VECTORS; ++j) __builtin_prefetch(c + i * strideC + j * LANES, 1);
+  }
+  Vector sums[ROWS][VECTORS] = {};
+  for (std::size_t p = 0; p < k; ++p, a += TILE_ROWS, b += strideB) {
+    Vector columns[VECTORS];
+#pragma GCC unroll 4
+    for (std::size_t j = 0; j < VECTORS; ++j) columns[j] = load(b + j * LANES);
+#pragma GCC unroll 16
+    for (std::size_t i = 0; i < ROWS; ++i) {
+#pragma GCC unroll 4
+      for (std::size_t j = 0; j < VECTORS; ++j) sums[i][j] += a[i] * columns[j];
     }
   }
+  const std::size_t rest = columns - (VECTORS - 1) * LANES;
 #pragma GCC unroll 16
-  for (std::size_t i = 0; i < TILE_ROWS; ++i) {
+  for (std::size_t i = 0; i < ROWS; ++i) {
 #pragma GCC unroll 4
-    for (std::size_t j = 0; j < TILE_VECTORS; ++j) {
+    for (std::size_t j = 0; j < VECTORS; ++j) {
       float* target = c + i * strideC + j * LANES;
-      store(target, accumulate ? load(target) + sums[i][j] : sums[i][j]);
+      if (j + 1 < VECTORS || rest == LANES) {
+        store(target, accumulate ? load(target) + sums[i][j] : sums[i][j]);
+      } else {
+        storePartial(target, rest, accumulate ? loadPartial(target, rest) + sums[i][j] : sums[i][j]);
+      }
     }
   }
 }
 
-inline void transposeQuad(const float* in, std::size_t inStride, float* out, std::size_t outStride) {
-  const auto at = [&](std::size_t r) { return *reinterpret_cast<const Quad*>(in + r * inStride); };
-  const Quad r0 = at(0), r1 = at(1), r2 = at(2), r3 = at(3);
-  const Quad a = __builtin_shufflevector(r0, r1, 0, 4, 1, 5), b = __builtin_shufflevector(r0, r1, 2, 6, 3, 7);
-  const Quad c = __builtin_shufflevector(r2, r3, 0, 4, 1, 5), d = __builtin_shufflevector(r2, r3, 2, 6, 3, 7);
-  const auto put = [&](std::size_t r, Quad v) { *reinterpret_cast<Quad*>(out + r * outStride) = v; };
-  put(0, __builtin_shufflevector(a, c, 0, 1, 4, 5));
-  put(1, __builtin_shufflevector(a, c, 2, 3, 6, 7));
-  put(2, __builtin_shufflevector(b, d, 0, 1, 4, 5));
-  put(3, __builtin_shufflevector(b, d, 2, 3, 6, 7));
-}
-
-void transpose(const float* in, std::size_t inStride, std::size_t rows, std::size_t columns, float* out,
-               std::size_t outStride) {
-  const std::size_t quadRows = rows & ~std::size_t{3}, quadColumns = columns & ~std::size_t{3};
-  for (std::size_t c = 0; c < quadColumns; c += 4) {
-    for (std::size_t r = 0; r < quadRows; r += 4) {
-      transposeQuad(in + r * inStride + c, inStride, out + c * outStride + r, outStride);
-    }
-    for (std::size_t r = quadRows; r < rows; ++r) {
-      for (std::size_t i = 0; i < 4; ++i) out[(c + i) * outStride + r] = in[r * inStride + c + i];
+/// The tile of the smallest height and width that holds what is wanted: edges are not multiplied in vain.
+template <std::size_t ROWS = TILE_ROWS, std::size_t VECTORS = TILE_VECTORS>
+void sgemmTile(std::size_t rows, std::size_t columns, std::size_t k, const float* a, const float* b,
+               std::size_t strideB, float* c, std::size_t strideC, bool accumulate) {
+  if constexpr (VECTORS > 1) {
+    if (columns <= (VECTORS - 1) * LANES) {
+      return sgemmTile<ROWS, VECTORS - 1>(rows, columns, k, a, b, strideB, c, strideC, accumulate);
     }
   }
-  for (std::size_t c = quadColumns; c < columns; ++c) {
-    for (std::size_t r = 0; r < rows; ++r) out[c * outStride + r] = in[r * inStride + c];
+  if constexpr (ROWS > 1) {
+    if (rows < ROWS)
+      return sgemmTile<ROWS - 1, VECTORS>(rows, columns, k, a, b, strideB, c, strideC, accumulate);
+  }
+  multiplyTile<ROWS, VECTORS>(columns, k, a, b, strideB, c, strideC, accumulate);
+}
+
+// The vectors below are rows of 4 x 4 blocks side by side; the lanes of one go to the same block of another.
+constexpr int zipped(int lane, int from) {
+  return lane % 2 * LANES + lane / 4 * 4 + lane % 4 / 2 + from;
+}
+constexpr int joined(int lane, int from) {
+  return lane % 4 / 2 * LANES + lane / 4 * 4 + lane % 2 + from;
+}
+#if LANES == 16
+#define EACH_LANE(f, from)                                                                        \
+  f(0, from), f(1, from), f(2, from), f(3, from), f(4, from), f(5, from), f(6, from), f(7, from), \
+      f(8, from), f(9, from), f(10, from), f(11, from), f(12, from), f(13, from), f(14, from), f(15, from)
+#elif LANES == 8
+#define EACH_LANE(f, from) \
+  f(0, from), f(1, from), f(2, from), f(3, from), f(4, from), f(5, from), f(6, from), f(7, from)
+#else
+#define EACH_LANE(f, from) f(0, from), f(1, from), f(2, from), f(3, from)
+#endif
+
+/// Four floats of each of the rows 0, 4, 8, ... < LANES, side by side; zeros for those from `rows` on.
+inline Vector gatherQuads(const float* in, std::size_t stride, std::size_t rows) {
+  const auto quad = [&](std::size_t r) {
+    return r < rows ? *reinterpret_cast<const Quad*>(in + r * stride) : Quad{};
+  };
+#if LANES == 4
+  return quad(0);
+#else
+  const auto two = [&](std::size_t r) {
+    return __builtin_shufflevector(quad(r), quad(r + 4), 0, 1, 2, 3, 4, 5, 6, 7);
+  };
+#if LANES == 8
+  return two(0);
+#else
+  return __builtin_shufflevector(two(0), two(8), 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+#endif
+#endif
+}
+
+/// Columns [0, 4) of `rows` <= LANES rows, as vectors of LANES.
+inline void transposeFour(const float* in, std::size_t stride, std::size_t rows, Vector (&out)[4]) {
+  Vector r[4];
+#pragma GCC unroll 4
+  for (std::size_t i = 0; i < 4; ++i) r[i] = gatherQuads(in + i * stride, stride, rows > i ? rows - i : 0);
+  const Vector a = __builtin_shufflevector(r[0], r[1], EACH_LANE(zipped, 0));
+  const Vector b = __builtin_shufflevector(r[0], r[1], EACH_LANE(zipped, 2));
+  const Vector c = __builtin_shufflevector(r[2], r[3], EACH_LANE(zipped, 0));
+  const Vector d = __builtin_shufflevector(r[2], r[3], EACH_LANE(zipped, 2));
+  out[0] = __builtin_shufflevector(a, c, EACH_LANE(joined, 0));
+  out[1] = __builtin_shufflevector(a, c, EACH_LANE(joined, 2));
+  out[2] = __builtin_shufflevector(b, d, EACH_LANE(joined, 0));
+  out[3] = __builtin_shufflevector(b, d, EACH_LANE(joined, 2));
+}
+
+/// One panel of packRows (packed-product.h): whole vectors are stored, and what one writes behind its row is
+/// overwritten by the rows that follow.
+void packRows(const float* in, std::size_t stride, std::size_t rows, std::size_t depth, std::size_t width,
+              float* out) {
+  constexpr std::size_t block = 16;  // columns: a cache line is used up before others need its place
+  const std::size_t whole = depth & ~std::size_t{3};
+  for (std::size_t first = 0; first < whole; first += block) {
+    const std::size_t end = first + block < whole ? first + block : whole;
+    for (std::size_t r = (width - 1) / LANES * LANES + LANES; r > 0;) {
+      r -= LANES;
+      for (std::size_t p = first; p < end; p += 4) {
+        Vector v[4];
+        transposeFour(in + r * stride + p, stride, r < rows ? rows - r : 0, v);
+#pragma GCC unroll 4
+        for (std::size_t i = 0; i < 4; ++i) {
+          float* target = out + (p + i) * width + r;
+          if (r + LANES <= width || p + i + 1 < depth) {
+            store(target, v[i]);
+          } else {
+            storePartial(target, width - r, v[i]);
+          }
+        }
+      }
+    }
+  }
+  for (std::size_t p = whole; p < depth; ++p) {
+    for (std::size_t r = 0; r < width; ++r) out[p * width + r] = r < rows ? in[r * stride + p] : 0.0F;
+  }
+}
+
+/// One panel of packColumns, in the same way.
+void packColumns(const float* in, std::size_t stride, std::size_t columns, std::size_t depth,
+                 std::size_t width, float* out) {
+  for (std::size_t p = 0; p < depth; ++p, in += stride, out += width) {
+    for (std::size_t c = 0; c < width; c += LANES) {
+      const std::size_t there = c < columns ? columns - c : 0;
+      const Vector v = there >= LANES ? load(in + c) : loadPartial(in + c, there);
+      if (c + LANES <= width || p + 1 < depth) {
+        store(out + c, v);
+      } else {
+        storePartial(out + c, width - c, v);
+      }
+    }
   }
 }
 
@@ -249,11 +356,47 @@ void adam(const AdamStep& step, std::size_t count, const float* gradient, float*
   }
 }
 
+/// e^x = 2^n e^r for x = n ln 2 + r, |r| <= ln 2 / 2: a polynomial (the coefficients of Moshier's Cephes
+/// expf), and n added to the bits of its exponent.
+inline Vector exponential(Vector x) {
+  constexpr float largest = 88.72283F, smallest = -87.33654F;  // outside, e^x is no normal number
+  const Vector magic = Vector{} + 12582912.0F;                 // what is added to it is rounded to an integer
+  const Vector rounded = x * 1.44269504F + magic;
+  const Vector n = rounded - magic;
+  const Vector r = (x - n * 0.693359375F) + n * 2.12194440e-4F;
+  Vector y = Vector{} + 1.9875691500e-4F;
+  y = y * r + 1.3981999507e-3F;
+  y = y * r + 8.3334519073e-3F;
+  y = y * r + 4.1665795894e-2F;
+  y = y * r + 1.6666665459e-1F;
+  y = y * r + 5.0000001201e-1F;
+  y = y * (r * r) + r + 1.0F;
+  const auto bits = [](Vector v) { return reinterpret_cast<Integers>(v); };
+  const Vector power = reinterpret_cast<Vector>(bits(y) + ((bits(rounded) - bits(magic)) << 23));
+  const Vector infinite = x + __builtin_inff();  // or NaN, where x is
+  return x <= largest ? (x >= smallest ? power : Vector{}) : infinite;
+}
+
+float exponentials(float* values, std::size_t count, float shift) {
+  Vector sums = {};
+  std::size_t i = 0;
+  for (; i + LANES <= count; i += LANES) {
+    const Vector e = exponential(load(values + i) - shift);
+    store(values + i, e);
+    sums += e;
+  }
+  if (i < count) {
+    storePartial(values + i, count - i, exponential(loadPartial(values + i, count - i) - shift));
+    sums += loadPartial(values + i, count - i);
+  }
+  return sum(sums);
+}
+
 }  // namespace
 
 const Kernels KERNELS_TABLE = {
-    KERNELS_NAME,     TILE_ROWS,     TILE_VECTORS* LANES, sgemmTile,      transpose, selectBelow,
-    scan<Difference>, scan<Product>, exact<Difference>,   exact<Product>, adam,
+    KERNELS_NAME,     TILE_ROWS,     TILE_VECTORS* LANES, sgemmTile<>,    packRows, packColumns,  selectBelow,
+    scan<Difference>, scan<Product>, exact<Difference>,   exact<Product>, adam,     exponentials,
 };
 
 }  // namespace neural_lsh::cpu

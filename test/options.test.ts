@@ -121,7 +121,7 @@ const wrong: [object, string, RegExp][] = [
   [{ classifier: { hidden: [512, 0] } }, 'classifier.hidden', /\[512, 0\]/],
   [{ classifier: { hidden: [65537] } }, 'classifier.hidden', /1 to 65536/],
   [{ classifier: { hidden: [Number.NaN] } }, 'classifier.hidden', /NaN/],
-  [{ classifier: { hidden: new Array(17).fill(1) } }, 'classifier.hidden', /an array of 17/],
+  [{ classifier: { hidden: new Array(65).fill(1) } }, 'classifier.hidden', /an array of 65/],
   [{ classifier: { epochs: 0 } }, 'classifier.epochs', /1 to 10000 /],
   [{ classifier: { epochs: 10_001 } }, 'classifier.epochs', /1 to 10000 /],
   [{ classifier: { batchSize: 0 } }, 'classifier.batchSize', /from 1/],

@@ -232,8 +232,8 @@ class InputShapeEntry extends Entry<InputShape> {
 
 export const inputShape: Entry<InputShape> = new InputShapeEntry()
 
-/** More than can be described: a user's 64 layers, what is inserted between them, and the output layer. */
-const table = { inputShape, layers: new List(anyLayer, 128) }
+/** More than can be described: a user's 256 layers, what is inserted between them, and the output layer. */
+const table = { inputShape, layers: new List(anyLayer, 512) }
 
 /** Judges a network that was read from somewhere: what comes back is whole and fits together. Throws ArgumentError. */
 export function readNetwork(value: unknown, name = 'network'): Network {

@@ -67,7 +67,7 @@ export type RegularizationOptions = Unsaid<Regularization>
 export type EarlyStoppingOptions = Unsaid<EarlyStopping>
 
 export interface ClassifierOptions {
-  /** Widths of the hidden layers, 1 to 65536 each, at most 16 of them; default [512]. [] is a linear classifier. */
+  /** Widths of the hidden layers, 1 to 65536 each, at most 64 of them; default [512]. [] is a linear classifier. */
   hidden?: readonly number[] | undefined
   /** After each hidden layer, default 'relu'. */
   activation?: Exclude<ActivationType, 'step'> | undefined
@@ -75,7 +75,7 @@ export interface ClassifierOptions {
   batchNorm?: boolean | undefined
   /** Share of each hidden layer's outputs that is dropped in training, 0 to 0.99, default 0. */
   dropout?: number | undefined
-  /** Instead of the four above: all layers, at most 64, but the last, which has an output for each bin. Where an image
+  /** Instead of the four above: all layers, at most 256, but the last, which has an output for each bin. Where an image
    * meets a linear layer it is flattened. */
   layers?: readonly LayerOptions[] | undefined
   /** What a vector is to convolutions: channels x height x width numbers; default [dimensions, 1, 1], no image. */
@@ -135,7 +135,7 @@ export const recipe = {
 
 /** An index file holds the history of no more. */
 export const mostEpochs = 10_000
-const mostLayers = 64
+const mostLayers = 256
 const epochs = integer(1, mostEpochs)
 const patience = (fallback: number) => integer(0, mostEpochs, fallback)
 
@@ -205,8 +205,8 @@ function losses(bins: number) {
 }
 
 const hidden = new Field<readonly number[]>(
-  'an array of at most 16 integers from 1 to 65536',
-  (value) => Array.isArray(value) && value.length <= 16 && value.every(isIntegerWithin(1, 65536))
+  'an array of at most 64 integers from 1 to 65536',
+  (value) => Array.isArray(value) && value.length <= 64 && value.every(isIntegerWithin(1, 65536))
 )
 
 const earlyStopping = new Section({

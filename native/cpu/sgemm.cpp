@@ -4,6 +4,7 @@
 
 #include "../core/aligned-buffer.h"
 #include "../core/thread-pool.h"
+#include "chunks.h"
 #include "packed-product.h"
 
 namespace neural_lsh::cpu {
@@ -12,8 +13,8 @@ namespace {
 // Below this many multiply-adds waking another thread costs more than it saves.
 constexpr std::size_t parallelThreshold = std::size_t{1} << 19;
 
-// Numbers of B that are packed before they are multiplied: they stay in the last cache.
-constexpr std::size_t maxPackedB = std::size_t{1} << 19;
+// Numbers of B that stay in the last cache while they are multiplied.
+constexpr std::size_t cachedNumbers = std::size_t{1} << 19;
 
 constexpr std::size_t cacheLine = 16;  // in floats
 
@@ -68,10 +69,10 @@ struct Product {
   bool accumulate;
 };
 
-/// Each thread packs the rows of A that it multiplies. Where these are many, panels of B are used many times:
-/// they are packed once for all threads, some depth blocks at a time. Where they are few, panels are read as
-/// they lie in memory, or, if B is transposed, packed one by one, each multiplied while it is in the L1
-/// cache.
+/// Each thread packs the rows of A that it multiplies. Panels of B are read as they lie in memory. If it is
+/// transposed, they are packed instead, one by one, each multiplied while it is in the L1 cache. Where A has
+/// many rows, panels are used many times: those of a transposed or large B are packed once for all threads,
+/// some depth blocks at a time.
 class Multiplication {
  public:
   Multiplication(const Product& product, std::size_t threads)
@@ -80,17 +81,18 @@ class Multiplication {
         depth_(product.k),
         panelSize_(kernels().tileColumns * depth_.size),
         panels_(divideUp(product.n, kernels().tileColumns)),
-        shared_(product.m > blockRows),
+        shared_(product.m > blockRows &&
+                (product.b.transpose == Transpose::yes || product.k * product.n > cachedNumbers)),
         grid_(product.m, product.n, shared_ ? kernels().tileColumns : cacheLine, threads) {}
 
   void run() {
     const std::size_t step =
-        shared_ ? std::max<std::size_t>(1, maxPackedB / (panels_ * panelSize_)) : depth_.count;
+        shared_ ? std::max<std::size_t>(1, cachedNumbers / (panels_ * panelSize_)) : depth_.count;
     thread_local AlignedBuffer<float> buffer;
     if (shared_) sharedB_ = buffer.require(step * panels_ * panelSize_);
     for (first_ = 0; first_ < depth_.count; first_ = last_) {
       last_ = std::min(first_ + step, depth_.count);
-      if (shared_) parallelFor(panels_, threads_, [&](std::size_t panel) { sharePanel(panel); });
+      if (shared_) sharePanels();
       parallelFor(grid_.size(), threads_, [&](std::size_t i) { multiply(grid_[i]); });
     }
   }
@@ -100,11 +102,17 @@ class Multiplication {
     return sharedB_ + ((block - first_) * panels_ + panel) * panelSize_;
   }
 
-  void sharePanel(std::size_t panel) const {
-    const std::size_t width = kernels().tileColumns, column = panel * width;
-    for (std::size_t block = first_; block < last_; ++block) {
-      packB(column, std::min(width, product_.n - column), block, sharedPanel(panel, block));
-    }
+  void sharePanels() const {
+    const std::size_t width = kernels().tileColumns;
+    forChunks(panels_, chunkRows((last_ - first_) * panelSize_), threads_,
+              [&](std::size_t begin, std::size_t end) {
+                for (std::size_t panel = begin; panel < end; ++panel) {
+                  const std::size_t column = panel * width, columns = std::min(width, product_.n - column);
+                  for (std::size_t block = first_; block < last_; ++block) {
+                    packB(column, columns, block, sharedPanel(panel, block));
+                  }
+                }
+              });
   }
 
   void multiply(const Rectangle& part) const {

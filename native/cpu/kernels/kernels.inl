@@ -78,11 +78,12 @@ inline float sum(Vector v) {
 template <std::size_t ROWS, std::size_t VECTORS>
 void multiplyTile(std::size_t columns, std::size_t k, const float* a, const float* b, std::size_t strideB,
                   float* c, std::size_t strideC, bool accumulate) {
-  // C is wanted at the end: on its way while the sums are formed.
+  if (k >= 128) {  // C is on its way while the sums are formed; shorter sums would wait for it
 #pragma GCC unroll 16
-  for (std::size_t i = 0; i < ROWS; ++i) {
+    for (std::size_t i = 0; i < ROWS; ++i) {
 #pragma GCC unroll 4
-    for (std::size_t j = 0; j < VECTORS; ++j) __builtin_prefetch(c + i * strideC + j * LANES, 1);
+      for (std::size_t j = 0; j < VECTORS; ++j) __builtin_prefetch(c + i * strideC + j * LANES, 1);
+    }
   }
   Vector sums[ROWS][VECTORS] = {};
   for (std::size_t p = 0; p < k; ++p, a += TILE_ROWS, b += strideB) {

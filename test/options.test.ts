@@ -30,7 +30,7 @@ test('every option has its documented default', (t) => {
         initialization: { type: 'uniform' },
         loss: { type: 'cross-entropy', labelSmoothing: 0, classWeights: 'none' },
         softLabels: 10,
-        optimizer: { type: 'adam', learningRate: 0.001, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
+        optimizer: { type: 'adam', learningRate: 0.003, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
         schedule: { type: 'cosine', minimum: 0, epochs: 10, warmup: 0 },
         regularization: { l1: 0, l2: 0, inputNoise: 0, clipNorm: 0 },
         epochs: 10,
@@ -67,7 +67,7 @@ test('the graph of few vectors has n - 1 neighbors, and the soft labels follow',
   const { graph, classifier } = forRows(5)
   t.is(graph.neighbors, 4)
   t.is(classifier.softLabels, 4)
-  t.is(forRows(100, { graph: { neighbors: 50 } }).classifier.softLabels, 10)
+  t.is(forRows(100, { graph: { neighbors: 50 } }).classifier.softLabels, 15)
   t.is(forRows(100, { graph: { neighbors: 50 }, classifier: { softLabels: 50 } }).classifier.softLabels, 50)
 })
 

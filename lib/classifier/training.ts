@@ -77,7 +77,7 @@ export type Optimizer =
     }
   | {
       type: 'adam' | 'adamax'
-      /** Default 0.001, of adamax 0.002. */
+      /** Default 0.003, three times PyTorch's (docs/recipes.md); of adamax 0.002. */
       learningRate: number
       /** Default 0.9. */
       beta1: number

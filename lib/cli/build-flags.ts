@@ -87,7 +87,7 @@ const trainingFlags = {
   batchSize: number('N', `Vectors in a mini-batch. Default: ${recipe.batchSize}.`, 'classifier.batchSize'),
   softLabels: number(
     'S',
-    `Train on the bins of the S nearest neighbors, not only on the own bin; 0: on the own bin only. Default: ${recipe.softLabels}.`,
+    `Train on the bins of the S nearest neighbors, not only on the own bin; 0: on the own bin only. Default: the graph's neighbors, at most ${recipe.softLabels}.`,
     'classifier.softLabels'
   ),
   loss: text(
@@ -143,7 +143,7 @@ const optimizerFlags = {
   ),
   learningRate: number(
     'RATE',
-    "The optimizer's first step. Default: 0.001 for adam.",
+    "The optimizer's first step. Default: 0.003 for adam.",
     'classifier.optimizer.learningRate'
   ),
   momentum: number('X', 'Of sgd (0.9) and rmsprop (0).', 'classifier.optimizer.momentum'),

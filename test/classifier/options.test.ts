@@ -18,7 +18,7 @@ const types = (classifier: object) => layersOf(classifier).map(({ type }) => typ
 // ------------------------------------------------------------------------------------------------- defaults of types
 
 const optimizers = {
-  adam: { learningRate: 1e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
+  adam: { learningRate: 3e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
   adamw: { learningRate: 1e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.01 },
   nadam: { learningRate: 2e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, momentumDecay: 4e-3 },
   adamax: { learningRate: 2e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },

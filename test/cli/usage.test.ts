@@ -119,6 +119,7 @@ test('every option of a build is an option of the command, and its default is th
     'graph.method': 'auto',
     'classifier.inputShape': 'd,1,1',
     'classifier.monitoredProbes': 'a 32nd',
+    'classifier.softLabels': "the graph's neighbors, at most 15",
     'classifier.optimizer.epsilon': '1e-8',
     'classifier.schedule.epochs': 'as the training'
   }

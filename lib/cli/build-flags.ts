@@ -27,7 +27,7 @@ const indexFlags = {
 }
 
 const layers: Flag<unknown> = {
-  placeholder: 'JSON',
+  valueName: 'JSON',
   meaning: 'All layers but the last as JSON, instead of the four options above: [{"type":"linear","outputs":64}, …].',
   path: 'classifier.layers',
   parse(value, name) {
@@ -76,7 +76,7 @@ const networkFlags = {
 }
 
 const classWeights: Flag<string | number[]> = {
-  placeholder: 'WEIGHTS',
+  valueName: 'WEIGHTS',
   meaning: 'none, balanced, or a weight for each bin. Default: none.',
   path: 'classifier.loss.classWeights',
   parse: (value, name) => (/^[a-z]/i.test(value) ? value : value.split(',').map((weight) => parseNumber(weight, name)))

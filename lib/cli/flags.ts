@@ -8,7 +8,7 @@ export class UsageError extends Error {}
 /** One option of a command. */
 export interface Flag<T> {
   /** Stands for the value in the help, e.g. FILE; a switch takes none. */
-  placeholder?: string
+  valueName?: string
   /** What it means and what holds without it. */
   meaning: string
   /** Where the value goes in the API's options, e.g. 'graph.neighbors'; this whole name is accepted, too, as is what
@@ -29,22 +29,22 @@ export type Flags = { readonly [name: string]: Flag<unknown> }
 
 export type ValuesOf<F extends Flags> = { [K in keyof F]?: F[K] extends Flag<infer T> ? T : never }
 
-export const text = (placeholder: string, meaning: string, path?: string): Flag<string> => ({
-  placeholder,
+export const text = (valueName: string, meaning: string, path?: string): Flag<string> => ({
+  valueName,
   meaning,
   ...(path && { path }),
   parse: (value) => value
 })
 
-export const number = (placeholder: string, meaning: string, path?: string): Flag<number> => ({
-  placeholder,
+export const number = (valueName: string, meaning: string, path?: string): Flag<number> => ({
+  valueName,
   meaning,
   ...(path && { path }),
   parse: parseNumber
 })
 
 const choice = <T extends string>(names: readonly T[], meaning: string): Flag<T> => ({
-  placeholder: 'NAME',
+  valueName: 'NAME',
   meaning,
   parse(value, name) {
     const chosen = names.find((one) => one === value)
@@ -54,8 +54,8 @@ const choice = <T extends string>(names: readonly T[], meaning: string): Flag<T>
   }
 })
 
-export const numbers = (placeholder: string, meaning: string, path?: string): Flag<number[]> => ({
-  placeholder,
+export const numbers = (valueName: string, meaning: string, path?: string): Flag<number[]> => ({
+  valueName,
   meaning,
   ...(path && { path }),
   parse: (value, name) => (value === '' ? [] : value.split(',').map((part) => parseNumber(part, name)))
@@ -68,8 +68,8 @@ export const toggle = (meaning: string, path?: string): Flag<boolean> => ({
   parse: (value) => value === 'true'
 })
 
-const words = (placeholder: string, meaning: string): Flag<string[]> => ({
-  placeholder,
+const words = (valueName: string, meaning: string): Flag<string[]> => ({
+  valueName,
   meaning,
   parse: (value) => value.split(',').filter((word) => word !== '')
 })
@@ -155,7 +155,7 @@ export function parseFlags<F extends Flags>(flags: F, args: readonly string[]) {
   const options = Object.fromEntries(
     Array.from(nameOf, ([spelling, name]) => [
       spelling,
-      { type: flags[name]?.placeholder ? ('string' as const) : ('boolean' as const) }
+      { type: flags[name]?.valueName ? ('string' as const) : ('boolean' as const) }
     ])
   )
   const parsed = guardUsage(nameOf, () =>

@@ -173,7 +173,7 @@ Napi::Value calibrate(const Napi::CallbackInfo& info) {
           set.bins > 0 && set.logits.size() == set.shares.size() && !set.logits.empty() &&
               set.logits.size() % set.bins == 0,
           "logits", "must be rows x bins, as the shares");
-  const double temperature = cpu::fitTemperature(set);
+  const double temperature = cpu::fitTemperature(set, Job{});
   const auto result = Napi::Object::New(info.Env());
   result.Set("temperature", temperature);
   result.Set("errorBefore", cpu::expectedCalibrationError(set, 1));

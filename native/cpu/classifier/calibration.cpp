@@ -3,6 +3,10 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <numeric>
+#include <vector>
+
+#include "../chunks.h"
 
 namespace neural_lsh::cpu {
 namespace {
@@ -11,6 +15,12 @@ namespace {
 struct Derivatives {
   double slope = 0;
   double curvature = 0;
+
+  Derivatives& operator+=(const Derivatives& other) {
+    slope += other.slope;
+    curvature += other.curvature;
+    return *this;
+  }
 };
 
 /// A row's part: with p = softmax(inverse * logits), p's mean of the logits less the shares', and p's
@@ -30,24 +40,29 @@ Derivatives rowDerivatives(const float* logits, const float* shares, std::size_t
   return {total * mean - target, total * (second / sum - mean * mean)};
 }
 
-Derivatives derivatives(const CalibrationSet& set, double inverse) {
-  Derivatives sum;
-  for (std::size_t i = 0; i < set.logits.size(); i += set.bins) {
-    const Derivatives row = rowDerivatives(&set.logits[i], &set.shares[i], set.bins, inverse);
-    sum.slope += row.slope;
-    sum.curvature += row.curvature;
-  }
-  return sum;
+/// Over all rows, in chunks whose sums are added in order.
+Derivatives derivatives(const CalibrationSet& set, double inverse, const Job& job) {
+  constexpr std::size_t exponentialCost = 8;  // in element-wise operations
+  const std::size_t rows = set.logits.size() / set.bins, grain = chunkRows(set.bins * exponentialCost);
+  std::vector<Derivatives> sums((rows + grain - 1) / grain);
+  forChunks(rows, grain, job.threads, [&](std::size_t begin, std::size_t end) {
+    job.check();
+    for (std::size_t i = begin * set.bins; i < end * set.bins; i += set.bins) {
+      sums[begin / grain] += rowDerivatives(&set.logits[i], &set.shares[i], set.bins, inverse);
+    }
+  });
+  return std::accumulate(sums.begin(), sums.end(), Derivatives{},
+                         [](Derivatives sum, const Derivatives& part) { return sum += part; });
 }
 
 }  // namespace
 
 // Newton's method for the slope's root, with a bisection (of the logarithm) wherever a step leaves the
 // bracket or is not half as long as the last one.
-double fitTemperature(const CalibrationSet& set) {
+double fitTemperature(const CalibrationSet& set, const Job& job) {
   double low = 1.0 / 100, high = 100, inverse = 1, step = high;
   while (step > 1e-5 * inverse) {
-    const auto [slope, curvature] = derivatives(set, inverse);
+    const auto [slope, curvature] = derivatives(set, inverse, job);
     if (slope == 0) break;
     (slope > 0 ? high : low) = inverse;
     double next = inverse - slope / curvature;

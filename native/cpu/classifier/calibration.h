@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <span>
 
+#include "../../core/job.h"
+
 namespace neural_lsh::cpu {
 
 /// At least one row. logits: rows x bins, finite. shares: rows x bins, a row's target distribution (0 or 1
@@ -17,7 +19,7 @@ struct CalibrationSet {
 
 /// The temperature in [1/100, 100] at which the mean cross-entropy of softmax(logits / temperature) against
 /// the shares is lowest (sec. 4.2): to within 1e-4 relative.
-double fitTemperature(const CalibrationSet& set);
+double fitTemperature(const CalibrationSet& set, const Job& job);
 
 /// Expected calibration error (Guo et al., eq. 3): the most probable bin's probability against its share of
 /// the target, in 15 equal intervals of probability.

@@ -386,7 +386,7 @@ class Trainer {
       for (const auto& [bin, share] : target) shares[i * outputs + bin] += share;
     }
     const CalibrationSet set{logits, shares, outputs};
-    classifier.temperature = static_cast<float>(fitTemperature(set));  // as the index file keeps it
+    classifier.temperature = static_cast<float>(fitTemperature(set, job_));  // as the index file keeps it
     return {classifier.temperature, expectedCalibrationError(set, 1),
             expectedCalibrationError(set, classifier.temperature)};
   }

@@ -18,13 +18,25 @@ export function findFile(set, ...names) {
 
 export const mnistImages = () => findFile('mnist', 'train-images-idx3-ubyte')
 
+const sizes = {
+  mnist: ['mnist', 60_000],
+  glove: ['glove', 100_000],
+  'glove-100k': ['glove', 100_000],
+  'glove-all': ['glove', Number.POSITIVE_INFINITY],
+  sift: ['sift', 100_000],
+  'sift-100k': ['sift', 100_000],
+  'sift-1m': ['sift', 1_000_000]
+}
+const files = {
+  mnist: () => [mnistImages(), findFile('mnist', 't10k-images-idx3-ubyte')],
+  glove: () => [findFile('glove', 'base.fvecs'), findFile('glove', 'query.fvecs')],
+  sift: () => [findFile('sift', 'sift1m_base.bvecs.gz'), findFile('sift', 'sift1m_query.bvecs.gz')]
+}
+
 /** The sets in the sizes that the reference figures were measured with, and 1,000 queries each. */
 export async function readSet(name) {
-  const [base, queries, limit] = {
-    mnist: () => [mnistImages(), findFile('mnist', 't10k-images-idx3-ubyte'), 60_000],
-    glove: () => [findFile('glove', 'base.fvecs'), findFile('glove', 'query.fvecs'), 100_000],
-    sift: () => [findFile('sift', 'sift1m_base.bvecs.gz'), findFile('sift', 'sift1m_query.bvecs.gz'), 100_000]
-  }[name]()
+  const [source, limit] = sizes[name]
+  const [base, queries] = files[source]()
   const { vectors, dimensions, rows } = await readVectors(base, { limit })
   const { vectors: questions } = await readVectors(queries, { limit: 1000 })
   return { vectors, rows, dimensions, queries: questions }

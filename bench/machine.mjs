@@ -1,6 +1,7 @@
 /**
- * How many GFLOP/s this machine's matrix product reaches at best, on one thread and on all of them: builds and runs
- * machine.cpp beside the addon, whose build folder must be there (npm run build:native).
+ * What this machine can do at best, on one thread and on all of them: GFLOP/s of the matrix product, operations of the
+ * products of bytes, and how fast vectors are read from memory and from the L2 cache. Builds and runs machine.cpp beside
+ * the addon, whose build folder must be there (npm run build:native).
  *
  *     node bench/machine.mjs
  */
@@ -12,12 +13,17 @@ import { fileURLToPath } from 'node:url'
 const target = 'neural_lsh_machine'
 const build = (path) => fileURLToPath(new URL(`../build/${path}`, import.meta.url))
 
-/** { kernels: 'avx512', peakGflops: [{ threads: 1, gflops: 110 }, ...] } */
-export function machinePeak() {
+/**
+ * { kernels: 'avx512', byteKernels: 'vnni', peakGflops: [{ threads: 1, gflops: 110 }, ...],
+ *   peakByteGops: [{ threads, gops }], memoryGBs: [{ threads, gbs }], l2GBs: [{ threads, gbs }] }
+ */
+export function machine() {
   const folder = ['cmake', 'cmake-plain'].map(build).find((path) => existsSync(join(path, 'CMakeCache.txt')))
   if (folder === undefined) throw new Error('the addon is not built: run npm run build:native')
   execFileSync('cmake', ['--build', folder, '--config', 'Release', '--target', target], { stdio: 'ignore' })
   return JSON.parse(execFileSync(build(join('Release', target)), { encoding: 'utf8' }))
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) console.log(JSON.stringify(machinePeak()))
+export const machinePeak = machine
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) console.log(JSON.stringify(machine()))

@@ -1,5 +1,6 @@
 /** The public door: every export of the package, and nothing else. */
 export type { BuildReport, EpochSummary, StageReport } from './build.js'
+export type { Choice } from './choices.js'
 export type { ActivationType, InputShape, Layer, Network } from './classifier/network.js'
 export type {
   ClassifierOptions,
@@ -17,11 +18,15 @@ export type {
   Calibration,
   Classifier,
   EpochReport,
+  GraphMethod,
   InputTransform,
   KahipMode,
+  Kmeans,
   KnnGraph,
   Metric,
   Partition,
+  ScanType,
+  SearchResult,
   SimilarityGraph,
   StartingPoint,
   TrainedClassifier,
@@ -40,19 +45,22 @@ export {
   vectorFormats
 } from './formats/read.js'
 export { type WriteOptions, writeFvecs, writeIvecs } from './formats/write.js'
-export { type BatchResult, NeuralLSH, type Route, type SearchResult } from './neural-lsh.js'
+export { type BatchResult, NeuralLSH, type Route } from './neural-lsh.js'
 export type {
   BuildOptions,
   EvaluateOptions,
   ExactSearchOptions,
   GraphOptions,
   IndexOptions,
+  KmeansOptions,
   KnnGraphOptions,
   OpenOptions,
   PartitionGraphOptions,
+  PartitionMethod,
   PartitionOptions,
   Progress,
   RouteOptions,
+  RouterType,
   RunOptions,
   SaveOptions,
   SearchBatchOptions,
@@ -62,6 +70,7 @@ export type {
 } from './options.js'
 export { groupIntoBins } from './stages/bins.js'
 export { trainClassifier } from './stages/classifier.js'
+export { kmeans } from './stages/kmeans.js'
 export { buildKnnGraph } from './stages/knn-graph.js'
 export { partitionGraph } from './stages/partition.js'
 export { type ExactSearchResult, exactSearch } from './stages/query.js'

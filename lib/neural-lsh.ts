@@ -1,6 +1,14 @@
-import { type BuildReport, buildState } from './build.js'
+import { type BuildReport, buildIndex } from './build.js'
 import { multiplyAdds } from './classifier/network.js'
-import type { Engine, Metric, SearchBatchResult, Searcher, SearchState } from './engines/engine.js'
+import type {
+  Engine,
+  Metric,
+  RecallCurve,
+  SearchBatchResult,
+  Searcher,
+  SearchResult,
+  SearchState
+} from './engines/engine.js'
 import { selectEngine } from './engines/select.js'
 import { ArgumentError, ClosedError, FileError } from './errors.js'
 import { type Evaluation, evaluate } from './evaluation/evaluate.js'
@@ -14,6 +22,7 @@ import {
   type OpenOptions,
   type RouteOptions,
   readBuildReport,
+  readRecallCurve,
   resolveBuild,
   resolveIndexOptions,
   resolveOpen,
@@ -24,17 +33,6 @@ import {
   type SearchOptions,
   trainingOf
 } from './options.js'
-
-export interface SearchResult {
-  /** k row numbers of the array that was given to build, nearest first, ties by smaller number. */
-  ids: Int32Array<ArrayBuffer>
-  /** k distances: squared Euclidean, 1 - cosine, or negated inner product. */
-  distances: Float32Array<ArrayBuffer>
-  /** Vectors that were compared with the query. */
-  candidates: number
-  /** Bins that were read. */
-  probes: number
-}
 
 /** One row a query. */
 export interface BatchResult extends SearchBatchResult {
@@ -53,6 +51,7 @@ interface Contents {
   engine: Engine
   searcher: Searcher
   state: SearchState
+  curve: RecallCurve
 }
 
 /**
@@ -85,7 +84,7 @@ export class NeuralLSH {
   #closed = false
 
   private constructor(contents: Contents, options: IndexOptions, report: BuildReport, words?: readonly string[]) {
-    const { engine, state } = contents
+    const { engine, state, curve } = contents
     this.#contents = contents
     this.size = state.bins.ids.length
     this.dimensions = state.dimensions
@@ -95,7 +94,7 @@ export class NeuralLSH {
     this.options = options
     this.report = report
     this.words = words
-    this.#arguments = new SearchArguments(this)
+    this.#arguments = new SearchArguments(this, curve)
   }
 
   /**
@@ -106,10 +105,9 @@ export class NeuralLSH {
   static async build(vectors: Float32Array, options: BuildOptions): Promise<NeuralLSH> {
     const { engine: choice, run, index } = resolveBuild(vectors, options)
     const engine = selectEngine(choice)
-    return runJob(run, async ({ threads, signal, stage }) => {
-      const { state, report } = await buildState(engine, vectors, index, stage)
-      const searcher = await engine.openSearcher(state, { threads, signal })
-      return new NeuralLSH({ engine, searcher, state }, index, report)
+    return runJob(run, async ({ stage }) => {
+      const { options, report, ...built } = await buildIndex(engine, vectors, index, stage)
+      return new NeuralLSH({ engine, ...built }, options, report)
     })
   }
 
@@ -124,7 +122,9 @@ export class NeuralLSH {
         const searcher = await engine.openSearcher(state, { threads, signal })
         const index = resolveIndexOptions(description.options, state.bins.ids.length)
         checkAgreement(index, state)
-        return new NeuralLSH({ engine, searcher, state }, index, readBuildReport(description.report), words)
+        const report = readBuildReport(description.report)
+        const curve = readRecallCurve(description.curve)
+        return new NeuralLSH({ engine, searcher, state, curve }, index, report, words)
       } catch (error) {
         throw error instanceof ArgumentError ? new FileError(path, error.message, undefined, { cause: error }) : error
       }
@@ -133,23 +133,22 @@ export class NeuralLSH {
 
   /** The k nearest vectors among the candidates in the query's most probable bins. `query`: dimensions numbers. */
   async search(query: Float32Array, options?: SearchOptions): Promise<SearchResult> {
-    const { k, probing } = this.#arguments.forSearch(query, options)
-    return toSingle(await this.#use(({ searcher }) => searcher.search(query, k, probing)))
+    const request = this.#arguments.forSearch(query, options)
+    return this.#use(({ searcher }) => searcher.search(query, request))
   }
 
   /** As `search`, at once, on the calling thread. */
   searchSync(query: Float32Array, options?: SearchOptions): SearchResult {
-    const { k, probing } = this.#arguments.forSearch(query, options)
-    return toSingle(this.#open().searcher.searchSync(query, k, probing))
+    return this.#open().searcher.searchSync(query, this.#arguments.forSearch(query, options))
   }
 
   /** As `search`, for q x dimensions numbers, row after row; on all threads. */
   async searchBatch(queries: Float32Array, options?: SearchBatchOptions): Promise<BatchResult> {
-    const { k, probing, run } = this.#arguments.forBatch(queries, options)
+    const { request, run } = this.#arguments.forBatch(queries, options)
     const result = await this.#use(({ searcher }) =>
-      runJob(run, ({ stage }) => stage('search', (job) => searcher.searchBatch(queries, k, probing, job)))
+      runJob(run, ({ stage }) => stage('search', (job) => searcher.searchBatch(queries, request, job)))
     )
-    return { k, ...result }
+    return { k: request.k, ...result }
   }
 
   /** The bins where the query's neighbors most probably are: what a sharded system needs to know. */
@@ -163,7 +162,7 @@ export class NeuralLSH {
     this.#arguments.checkId(id)
     const { bins, vectors } = this.#open().state
     const start = bins.ids.indexOf(id) * this.dimensions
-    return vectors.slice(start, start + this.dimensions)
+    return Float32Array.from(vectors.subarray(start, start + this.dimensions))
   }
 
   /** Measures accuracy, recall, candidates and speed over q x dimensions query numbers, for several probings. */
@@ -181,11 +180,12 @@ export class NeuralLSH {
   async save(path: string, options?: SaveOptions): Promise<void> {
     const { signal, words = this.words } = resolveSave(path, options, this.size)
     const { stages, ...report } = this.report
-    return this.#use(({ state }) =>
-      runJob({ threads: 0, signal, onProgress: undefined }, (job) =>
-        writeIndexFile(path, { state, description: { options: this.options, report }, words }, { signal: job.signal })
+    return this.#use(({ state, curve }) => {
+      const description = { options: this.options, report, curve }
+      return runJob({ threads: 0, signal, onProgress: undefined }, (job) =>
+        writeIndexFile(path, { state, description, words }, { signal: job.signal })
       )
-    )
+    })
   }
 
   /** Lets go of the memory once the calls that are running have finished; later ones get a ClosedError. */
@@ -230,8 +230,4 @@ function checkAgreement(options: IndexOptions, state: SearchState): void {
   }
   if (JSON.stringify(trainingOf(options).network) === JSON.stringify(state.classifier.network)) return
   throw new ArgumentError('options.classifier', 'the options describe another network than the index has')
-}
-
-function toSingle({ ids, distances, candidates, probes }: SearchBatchResult): SearchResult {
-  return { ids, distances, candidates: candidates[0] as number, probes: probes[0] as number }
 }

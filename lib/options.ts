@@ -24,6 +24,7 @@ import {
 } from './checks/fields.js'
 import { checkGraphSize, checkKnnGraph, checkSimilarityGraph } from './checks/graphs.js'
 import { checkStart } from './checks/starting-point.js'
+import { chooseGraphMethod } from './choices.js'
 import {
   type ClassifierOptions,
   type ClassifierSettings,
@@ -34,9 +35,21 @@ import {
   type Task,
   trainingSettings
 } from './classifier/options.js'
-import type { KahipMode, KnnGraph, Metric, Probing, SimilarityGraph, StartingPoint } from './engines/engine.js'
+import type {
+  GraphMethod,
+  KahipMode,
+  KnnGraph,
+  Metric,
+  RecallCurve,
+  ScanType,
+  SearchRequest,
+  SimilarityGraph,
+  StartingPoint
+} from './engines/engine.js'
 import { type EngineChoice, engineChoices } from './engines/select.js'
 import { ArgumentError } from './errors.js'
+import type { AskedPoint, EvaluationPoint } from './evaluation/evaluate.js'
+import { depthFor, massFor } from './stages/recall.js'
 
 // ---------------------------------------------------------------------------------------------- what users write
 
@@ -54,6 +67,8 @@ export type StageName =
   | 'partition'
   | 'classifier'
   | 'bins'
+  | 'codes'
+  | 'recall'
   | 'exact-search'
   | 'search'
 
@@ -72,17 +87,30 @@ export interface RunOptions {
 export interface GraphOptions {
   /** Nearest neighbors of each vector in the graph, 1 to n - 1; default min(10, n - 1). */
   neighbors?: number | undefined
-  /** 'auto' (default) picks the method by itself; today that is always 'exact'. */
-  method?: 'auto' | 'exact' | undefined
+  /** 'exact' compares all pairs, 'approximate' those that random trees bring together; 'auto' (default) takes exact where
+   * that is a matter of seconds, and says so in the report. */
+  method?: GraphMethod | 'auto' | undefined
 }
 
+/** Who makes the bins. */
 export interface PartitionOptions {
-  method?: 'kahip' | undefined
+  /** 'kahip' (default) partitions the k-NN graph into bins of bounded size; 'kmeans' needs no graph, and its bins' sizes
+   * are what they are. */
+  method?: PartitionMethod | undefined
   /** KaHIP's preconfiguration, default 'fastsocial'. */
   mode?: KahipMode | undefined
-  /** Every bin holds at most (1 + imbalance) * ceil(n / bins) vectors; 0 to 1, default 0.03. */
+  /** KaHIP: every bin holds at most (1 + imbalance) * ceil(n / bins) vectors; 0 to 1, default 0.03. */
   imbalance?: number | undefined
+  /** KaHIP: partitions with so many seeds, of which the one with the least cut is kept; 1 to 100, default 1. */
+  seeds?: number | undefined
+  /** k-means: rounds over its sample, 1 to 1000, default 10. */
+  iterations?: number | undefined
 }
+
+export type PartitionMethod = 'kahip' | 'kmeans'
+
+/** Who ranks the bins for a query: the trained network, or (k-means only) the distance to the bins' centroids. */
+export type RouterType = 'classifier' | 'centroids'
 
 export interface BuildOptions extends RunOptions {
   /** Numbers in a vector, 1 to 65536. */
@@ -93,13 +121,19 @@ export interface BuildOptions extends RunOptions {
   metric?: Metric | undefined
   graph?: GraphOptions | undefined
   partition?: PartitionOptions | undefined
+  /** Who ranks the bins for a query, default 'classifier'; 'centroids' needs partition.method 'kmeans' and trains nothing. */
+  router?: RouterType | undefined
   classifier?: ClassifierOptions | undefined
+  /** How a bin's vectors are compared with a query: 'exact', or by codes ('int8', 'pq4') with the nearest compared again
+   * exactly. 'auto' (default) picks by the vectors' kind and size. */
+  scan?: ScanType | 'auto' | undefined
   /** The same seed, options, engine and threads give the same index; 0 to 2^31 - 1, default 1. */
   seed?: number | undefined
 }
 
-/** How many results, and which bins are read for them: either a fixed number of `probes`, or as many as it takes until
- * their probabilities add up to `mass`; not both. Default { mass: 0.95 }. */
+/** How many results, and which bins are read for them: as many as it takes to find the share `recall` of the true
+ * neighbors, or a fixed number of `probes`, or as many as it takes until their probabilities add up to `mass`; one of
+ * them. Default { recall: 0.95 }. */
 export interface SearchOptions {
   /** Results, 1 to n, default min(10, n). */
   k?: number | undefined
@@ -107,6 +141,9 @@ export interface SearchOptions {
   probes?: number | undefined
   /** Probability to reach, above 0, at most 1. */
   mass?: number | undefined
+  /** Share of the true 10 nearest to find on average, above 0, at most 1; what it takes the index has learned from
+   * vectors that its classifier was not trained on. */
+  recall?: number | undefined
 }
 
 export interface SearchBatchOptions extends SearchOptions, Omit<RunOptions, 'engine'> {}
@@ -121,10 +158,12 @@ export interface EvaluateOptions extends Omit<RunOptions, 'engine'> {
   k?: number | undefined
   /** queries x w row numbers, w >= k, nearest first; default: found by exact search. */
   truth?: Int32Array | undefined
-  /** Points of the curve: numbers of bins to read; default, when `mass` is not given either: 1, 2, 4 … at most 32. */
+  /** Points of the curve: numbers of bins to read; default, when none of the three is given: 1, 2, 4 … at most 32. */
   probes?: readonly number[] | undefined
   /** Points of the curve: probabilities to reach. */
   mass?: readonly number[] | undefined
+  /** Points of the curve: shares of the true neighbors to find. */
+  recall?: readonly number[] | undefined
 }
 
 export interface SaveOptions {
@@ -142,6 +181,10 @@ export interface KnnGraphOptions extends RunOptions {
   neighbors?: number | undefined
   /** Default 'euclidean'. */
   metric?: Metric | undefined
+  /** As in GraphOptions; default 'exact'. */
+  method?: GraphMethod | 'auto' | undefined
+  /** Of the approximate method; 0 to 2^31 - 1, default 1. */
+  seed?: number | undefined
 }
 
 export interface PartitionGraphOptions extends RunOptions {
@@ -151,6 +194,19 @@ export interface PartitionGraphOptions extends RunOptions {
   mode?: KahipMode | undefined
   /** Every bin holds at most (1 + imbalance) * ceil(n / bins) vectors; 0 to 1, default 0.03. */
   imbalance?: number | undefined
+  /** Partitions with so many seeds, of which the one with the least cut is kept; 1 to 100, default 1. */
+  seeds?: number | undefined
+  /** 0 to 2^31 - 1, default 1. */
+  seed?: number | undefined
+}
+
+export interface KmeansOptions extends RunOptions {
+  /** Numbers in a vector, 1 to 65536. */
+  dimensions: number
+  /** Centroids, 1 to n. */
+  bins: number
+  /** Rounds over the sample, 1 to 1000, default 10. */
+  iterations?: number | undefined
   /** 0 to 2^31 - 1, default 1. */
   seed?: number | undefined
 }
@@ -202,10 +258,12 @@ const bins = (rows: number, fallback?: number) => integer(2, rows, fallback, 'th
 /** By default the power of two nearest to the square root of n. */
 const binsOf = (rows: number) => bins(rows, Math.max(2, 2 ** Math.round(Math.log2(rows) / 2)))
 
-const partition = {
+const kahip = {
   mode: oneOf<KahipMode>(modes, 'fastsocial'),
-  imbalance: real(0, 1, 0.03)
+  imbalance: real(0, 1, 0.03),
+  seeds: integer(1, 100, 1)
 }
+const iterations = integer(1, 1000, 10)
 
 const results = (rows: number) => integer(1, rows, Math.min(10, rows), 'the number of vectors')
 
@@ -214,10 +272,10 @@ const results = (rows: number) => integer(1, rows, Math.min(10, rows), 'the numb
 /** How a long-running call is run, resolved. */
 export type Run = Resolved<typeof searchRun>
 
-const graphTable = (rows: number) => ({
-  neighbors: neighbors(rows),
-  method: oneOf<'auto' | 'exact'>(['auto', 'exact'], 'auto')
-})
+const graphMethod = (fallback: GraphMethod | 'auto') =>
+  oneOf<GraphMethod | 'auto'>(['auto', 'exact', 'approximate'], fallback)
+
+const graphTable = (rows: number) => ({ neighbors: neighbors(rows), method: graphMethod('auto') })
 
 /** What decides which index is built, for n = `rows`. */
 const indexTable = (rows: number, task: Task) => ({
@@ -225,14 +283,16 @@ const indexTable = (rows: number, task: Task) => ({
   bins: binsOf(rows),
   metric,
   graph: graphTable(rows),
-  partition: { method: oneOf<'kahip'>(['kahip'], 'kahip'), ...partition },
+  partition: { method: oneOf<PartitionMethod>(['kahip', 'kmeans'], 'kahip'), ...kahip, iterations },
+  router: oneOf<RouterType>(['classifier', 'centroids'], 'classifier'),
   classifier: classifierTable(task),
+  scan: oneOf<ScanType | 'auto'>(['auto', 'exact', 'int8', 'pq4'], 'auto'),
   seed
 })
 
 type ReadIndexOptions = Resolved<ReturnType<typeof indexTable>>
 
-/** Every build option but how the build is run: what an index file keeps. `graph.method` is the one that was taken. */
+/** Every build option but how the build is run: what an index file keeps. */
 export type IndexOptions = Omit<ReadIndexOptions, 'classifier'> & { classifier: ClassifierSettings }
 
 const classifierPrefix = 'classifier.'
@@ -248,6 +308,12 @@ export function resolveBuild(vectors: Float32Array, options: BuildOptions) {
   const task = readTask(options, rows)
   const { engine, threads, signal, onProgress, ...given } = read({ ...indexTable(rows, task), ...run }, options)
   const index = completeIndex(given, task)
+  if (index.router === 'centroids') {
+    if (index.partition.method !== 'kmeans')
+      throw new ArgumentError('router', "'centroids' needs partition.method 'kmeans': only its bins have centroids")
+    if (options.classifier !== undefined)
+      throw new ArgumentError('classifier', "cannot be given together with router 'centroids', which trains none")
+  }
   checkTraining(index.classifier, task, rows, classifierPrefix)
   trainingOf(index)
   return { engine, run: { threads, signal, onProgress }, index }
@@ -265,11 +331,16 @@ function readTask(options: unknown, rows: number): Task {
   }
 }
 
-/** 'auto' is 'exact' today. */
+/** The centroids' router is a linear network that sees the vectors as they are, and is calibrated only. */
+const centroidRouter = { hidden: [], input: 'none', softLabels: 0 }
+
 const completeIndex = (options: ReadIndexOptions, task: Task): IndexOptions => ({
   ...options,
-  graph: { ...options.graph, method: 'exact' },
-  classifier: completeClassifier(options.classifier, task, classifierPrefix)
+  classifier: completeClassifier(
+    options.router === 'centroids' ? read(classifierTable(task), centroidRouter, classifierPrefix) : options.classifier,
+    task,
+    classifierPrefix
+  )
 })
 
 /** What an engine is told of an index's classifier: its network and how that is trained. */
@@ -280,9 +351,11 @@ const readDimensions = (options: unknown) => dimensions.read(asRecord(options, '
 
 export function resolveKnnGraph(vectors: Float32Array, options: KnnGraphOptions) {
   const rows = checkVectors(vectors, readDimensions(options))
-  const resolved = read({ dimensions, neighbors: neighbors(rows), metric, ...run }, options)
+  const table = { dimensions, neighbors: neighbors(rows), metric, method: graphMethod('exact'), seed, ...run }
+  const { method, ...resolved } = read(table, options)
   checkGraphSize(rows, resolved.neighbors, 'neighbors')
-  return resolved
+  const chosen = method === 'auto' ? chooseGraphMethod(rows, resolved.dimensions).value : method
+  return { ...resolved, method: chosen }
 }
 
 export function resolveSimilarityGraph(knnGraph: KnnGraph, options: RunOptions) {
@@ -292,7 +365,15 @@ export function resolveSimilarityGraph(knnGraph: KnnGraph, options: RunOptions) 
 
 export function resolvePartitionGraph(graph: SimilarityGraph, options: PartitionGraphOptions) {
   const rows = checkSimilarityGraph(graph)
-  return read({ bins: bins(rows), ...partition, seed, ...run }, options)
+  return read({ bins: bins(rows), ...kahip, seed, ...run }, options)
+}
+
+export function resolveKmeans(vectors: Float32Array, options: KmeansOptions) {
+  const rows = checkVectors(vectors, readDimensions(options))
+  return read(
+    { dimensions, bins: integer(1, rows, undefined, 'the number of vectors'), iterations, seed, ...run },
+    options
+  )
 }
 
 const outputs = integer(2, largestId)
@@ -359,17 +440,30 @@ export interface Shape {
 const searchTable = ({ size, bins }: Shape) => ({
   k: results(size),
   probes: optional<number>(`an integer from 1 to ${bins} (the number of bins)`, isIntegerWithin(1, bins)),
-  mass: optional<number>('a number above 0, at most 1', isMass)
+  mass: optional<number>('a number above 0, at most 1', isMass),
+  recall: optional<number>('a number above 0, at most 1', isMass)
 })
+
+/** What a search asks for, besides k. */
+type Asked = Pick<SearchOptions, 'probes' | 'mass' | 'recall'>
+
+/** Of the neighbors that the bins hold, a scan by codes may lose this share unless a recall is asked for; of the
+ * neighbors that a recall leaves out, it may be to blame for a tenth. */
+const allowedLoss = { otherwise: 0.001, ofRecall: 0.1 }
 
 /** The options of an index's searches, with the tables made once: a search is too short for that. */
 export class SearchArguments {
+  /** Most searches ask for what the one before asked for, and reading that takes a tenth as long as answering. */
+  private last: { options: SearchOptions; request: SearchRequest } | undefined
   private readonly search
   private readonly batch
   private readonly routing
   private readonly evaluation
 
-  constructor(private readonly shape: Shape) {
+  constructor(
+    private readonly shape: Shape,
+    private readonly curve: RecallCurve
+  ) {
     const { size, bins } = shape
     this.search = searchTable(shape)
     this.batch = { ...this.search, ...searchRun }
@@ -378,59 +472,85 @@ export class SearchArguments {
       k: results(size),
       probes: listOf(`an array of integers from 1 to ${bins} (the number of bins)`, isIntegerWithin(1, bins)),
       mass: listOf('an array of numbers above 0, at most 1', isMass),
+      recall: listOf('an array of numbers above 0, at most 1', isMass),
       ...searchRun
     }
   }
 
-  forSearch(query: Float32Array, options: SearchOptions | undefined) {
-    this.checkQuery(query)
-    const { k, probes, mass } = read(this.search, options)
-    return { k, probing: toProbing(probes, mass) }
+  forSearch(query: Float32Array, options: SearchOptions | undefined): SearchRequest {
+    checkArray(query, 'query', 'Float32Array')
+    checkLength(query, this.shape.dimensions, 'query', "the index's dimensions")
+    if (this.last && isSame(this.last.options, options)) return this.last.request
+    const { k, ...asked } = read(this.search, options)
+    this.last = { options: { ...options }, request: this.toRequest(k, asked) }
+    return this.last.request
   }
 
   forBatch(queries: Float32Array, options: SearchBatchOptions | undefined) {
     const count = checkMatrix(queries, this.shape.dimensions, 'queries')
-    const { k, probes, mass, ...run } = read(this.batch, options)
+    const { k, probes, mass, recall, ...run } = read(this.batch, options)
     checkEntries(count * k, 'k', 'queries x k')
-    return { k, probing: toProbing(probes, mass), run }
+    return { request: this.toRequest(k, { probes, mass, recall }), run }
   }
 
   forRoute(query: Float32Array, options: RouteOptions | undefined) {
-    this.checkQuery(query)
+    checkArray(query, 'query', 'Float32Array')
+    checkLength(query, this.shape.dimensions, 'query', "the index's dimensions")
     return read(this.routing, options)
   }
 
   forEvaluate(queries: Float32Array, options: EvaluateOptions | undefined) {
     const count = checkMatrix(queries, this.shape.dimensions, 'queries')
     const { truth, ...rest } = asRecord(options, 'options') as EvaluateOptions
-    const { k, probes, mass, ...run } = read(this.evaluation, rest)
+    const { k, probes, mass, recall, ...run } = read(this.evaluation, rest)
     checkEntries(count * k, 'k', 'queries x k')
     if (truth !== undefined) checkTruth(truth, count, k)
-    const points = probes ?? (mass ? [] : [1, 2, 4, 8, 16, 32].filter((one) => one <= this.shape.bins))
-    return { request: { k, truth, probes: points, mass: mass ?? [] }, run }
+    const usual = [1, 2, 4, 8, 16, 32].filter((one) => one <= this.shape.bins)
+    const point = (asked: AskedPoint, wanted: Asked): EvaluationPoint => ({ asked, request: this.toRequest(k, wanted) })
+    const points = [
+      ...(probes ?? (mass || recall ? [] : usual)).map((probes) => point({ probes }, { probes })),
+      ...(mass ?? []).map((mass) => point({ mass }, { mass })),
+      ...(recall ?? []).map((recall) => point({ askedRecall: recall }, { recall }))
+    ]
+    return { request: { k, truth, points }, run }
   }
 
   checkId(id: number): void {
     integer(0, this.shape.size - 1).read(id, 'id')
   }
 
-  private checkQuery(query: Float32Array): void {
-    const { dimensions, metric } = this.shape
-    checkArray(query, 'query', 'Float32Array')
-    checkLength(query, dimensions, 'query', "the index's dimensions")
-    const wrong = query.findIndex((value) => !Number.isFinite(value))
-    if (wrong >= 0)
-      throw new ArgumentError('query', `its numbers must be finite, but number ${wrong} is ${query[wrong]}`)
-    if (metric === 'cosine' && query.every((value) => value === 0)) {
-      throw new ArgumentError('query', 'must not be all zeros: the cosine of a vector without a direction is undefined')
-    }
+  /** The one of the three that is asked for, in what the engine understands. */
+  private toRequest(k: number, { probes, mass, recall }: Asked): SearchRequest {
+    checkAlone({ probes, mass, recall })
+    if (probes !== undefined) return { k, probing: { probes }, reranked: this.reranked(k, allowedLoss.otherwise) }
+    if (mass !== undefined) return { k, probing: { mass }, reranked: this.reranked(k, allowedLoss.otherwise) }
+    const wanted = recall ?? defaultRecall
+    const lost = (1 - wanted) * allowedLoss.ofRecall
+    // What the codes lose, further bins must bring.
+    const probing = { mass: massFor(this.curve, Math.min(1, wanted / (1 - lost))) }
+    return { k, probing, reranked: this.reranked(k, lost) }
+  }
+
+  private reranked(k: number, loss: number): number {
+    return Math.min(this.shape.size, Math.ceil(k * depthFor(this.curve, loss)))
   }
 }
 
-function toProbing(probes: number | undefined, mass: number | undefined): Probing {
-  if (probes === undefined) return { mass: mass ?? 0.95 }
-  if (mass !== undefined) throw new ArgumentError('mass', 'cannot be given together with probes: choose one of them')
-  return { probes }
+/** Whether both say the same, as far as can be told at once. */
+function isSame(known: SearchOptions, options: SearchOptions | undefined): boolean {
+  if (options === undefined) return Object.keys(known).length === 0
+  if (Object.getPrototypeOf(options ?? 0) !== Object.prototype) return false
+  for (const name in options) if (!Object.hasOwn(known, name)) return false
+  const { k, probes, mass, recall } = options
+  return k === known.k && probes === known.probes && mass === known.mass && recall === known.recall
+}
+
+const defaultRecall = 0.95
+
+function checkAlone(asked: Asked): void {
+  const [first, second] = Object.entries(asked).filter(([, value]) => value !== undefined)
+  if (first && second)
+    throw new ArgumentError(second[0], `cannot be given together with ${first[0]}: choose one of them`)
 }
 
 function checkTruth(truth: unknown, queries: number, k: number): void {
@@ -474,10 +594,36 @@ export function readBuildReport(report: unknown): BuildReport {
   return { stages: [], ...known, history }
 }
 
+/** Judges the recall curve of an index file. */
+export function readRecallCurve(curve: unknown): RecallCurve {
+  const known = read(curveTable, curve, 'curve.')
+  if (known.mass.length === 0 || known.mass.length !== known.recall.length)
+    throw new ArgumentError('curve.recall', 'must have as many entries as curve.mass, and some')
+  if (known.reranked.length !== known.loss.length)
+    throw new ArgumentError('curve.loss', 'must have as many entries as curve.reranked')
+  return known
+}
+
+const rising = new Field<readonly number[]>(
+  'an array of at most 1000 numbers that do not fall',
+  (value) =>
+    Array.isArray(value) &&
+    value.length <= 1000 &&
+    value.every((one, i) => Number.isFinite(one) && (i === 0 || one >= value[i - 1]))
+)
+const shares = new Field<readonly number[]>(
+  'an array of at most 1000 numbers from 0 to 1',
+  (value) => Array.isArray(value) && value.length <= 1000 && value.every((one) => isNumber(one) && one >= 0 && one <= 1)
+)
+const curveTable = { mass: rising, recall: rising, reranked: rising, loss: shares }
+
 const figure = new Field<number>('a number', Number.isFinite)
 const figureOrNull = new Field<number | null>('a number or null', (value) => value === null || Number.isFinite(value))
+const sentence = new Field<string>('a string', (value) => typeof value === 'string')
 const reportTable = {
-  edgeCut: figure,
+  choices: new List(new Section({ option: sentence, value: sentence, reason: sentence }), 100),
+  edgeCut: new Optional(figure),
+  meanSquaredError: new Optional(figure),
   balance: figure,
   history: new List(
     new Section({

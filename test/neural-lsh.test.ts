@@ -24,7 +24,16 @@ const vectors = clustered(rows, dimensions, 16, 1, 1.5)
 const queries = clustered(50, dimensions, 16, 2, 1.5)
 const small = { dimensions, bins: 16, classifier: { hidden: [32], epochs: 4 } } satisfies BuildOptions
 const firstQuery = queries.slice(0, dimensions)
-const stages = ['prepare', 'knn-graph', 'similarity-graph', 'partition', 'classifier', 'bins'] as const
+const stages = [
+  'prepare',
+  'knn-graph',
+  'similarity-graph',
+  'partition',
+  'classifier',
+  'exact-search',
+  'bins',
+  'recall'
+] as const
 
 const test = anyTest as TestFn<{ index: NeuralLSH; words: VectorFile; folder: TemporaryFolder }>
 
@@ -52,7 +61,7 @@ test('an index tells what it is and how it came to be', (t) => {
     report.stages.every(({ seconds, peakBytes }) => seconds > 0 && seconds < 100 && peakBytes > vectors.byteLength)
   )
   t.true(report.balance >= 1 && report.balance <= 1.1)
-  t.true(report.edgeCut > 0)
+  t.true((report.edgeCut ?? 0) > 0)
   t.deepEqual(
     report.history.map(({ epoch }) => epoch),
     [1, 2, 3, 4]
@@ -374,7 +383,8 @@ const fourVectors = () => ({
   },
   description: {
     options: { dimensions: 1, bins: 3, classifier: { hidden: [] } },
-    report: { edgeCut: 0, balance: 1.5, history: [], bestEpoch: 0 }
+    report: { choices: [], edgeCut: 0, balance: 1.5, history: [], bestEpoch: 0 },
+    curve: { mass: [1], recall: [1], reranked: [], loss: [] }
   }
 })
 
@@ -416,7 +426,27 @@ const falsified: [string, (contents: ReturnType<typeof fourVectors>) => unknown,
     ({ description }) => Object.assign(description.options.classifier, { hidden: [3] }),
     /options.classifier: the options describe another network/
   ],
-  ['a report that is none', ({ description }) => Object.assign(description, { report: 7 }), /report: must be an object/]
+  [
+    'a report that is none',
+    ({ description }) => Object.assign(description, { report: 7 }),
+    /report: must be an object/
+  ],
+  [
+    'a curve that falls',
+    ({ description }) => Object.assign(description.curve, { recall: [1, 0] }),
+    /curve\.recall: .*do not fall/
+  ],
+  [
+    'a curve with half a side',
+    ({ description }) => Object.assign(description.curve, { recall: [0, 1] }),
+    /curve\.recall: .*as many/
+  ],
+  [
+    'a curve of nothing',
+    ({ description }) => Object.assign(description.curve, { mass: [], recall: [] }),
+    /curve\.recall/
+  ],
+  ['losses without depths', ({ description }) => Object.assign(description.curve, { loss: [0.5] }), /curve\.loss/]
 ]
 
 for (const [what, falsify, message] of falsified) {

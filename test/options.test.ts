@@ -1,6 +1,6 @@
 import test from 'ava'
 import { closest } from '../lib/checks/fields.js'
-import { ArgumentError, type BuildOptions, type SearchOptions } from '../lib/index.js'
+import { ArgumentError, type BuildOptions, type EvaluateOptions, type SearchOptions } from '../lib/index.js'
 import { readBuildReport, resolveBuild, resolveExactSearch, SearchArguments } from '../lib/options.js'
 
 const rows = 1000
@@ -17,8 +17,9 @@ test('every option has its documented default', (t) => {
       dimensions: 4,
       bins: 32,
       metric: 'euclidean',
-      graph: { neighbors: 10, method: 'exact' },
-      partition: { method: 'kahip', mode: 'fastsocial', imbalance: 0.03 },
+      graph: { neighbors: 10, method: 'auto' },
+      partition: { method: 'kahip', mode: 'fastsocial', imbalance: 0.03, seeds: 1, iterations: 10 },
+      router: 'classifier',
       classifier: {
         hidden: [512],
         activation: 'relu',
@@ -40,6 +41,7 @@ test('every option has its documented default', (t) => {
         monitoredProbes: 1,
         calibrate: true
       },
+      scan: 'auto',
       seed: 1
     }
   })
@@ -110,10 +112,20 @@ const wrong: [object, string, RegExp][] = [
   [{ graph: { neighbors: 0 } }, 'graph.neighbors', /from 1 to 999/],
   [{ graph: { neighbors: 1000 } }, 'graph.neighbors', /one less than the number of vectors/],
   [{ graph: { neighbors: Number.NaN } }, 'graph.neighbors', /NaN/],
-  [{ graph: { method: 'guess' } }, 'graph.method', /'auto' or 'exact'/],
+  [{ graph: { method: 'guess' } }, 'graph.method', /'auto' or 'exact' or 'approximate'/],
   [{ graph: { neighbours: 5 } }, 'graph.neighbours', /did you mean graph\.neighbors\?/],
   [{ partition: { method: 'metis' } }, 'partition.method', /'kahip'/],
   [{ partition: { mode: 'slow' } }, 'partition.mode', /'ecosocial'/],
+  [{ partition: { seeds: 0 } }, 'partition.seeds', /1 to 100/],
+  [{ partition: { iterations: 1001 } }, 'partition.iterations', /1 to 1000/],
+  [{ router: 'tree' }, 'router', /'classifier' or 'centroids'/],
+  [{ router: 'centroids' }, 'router', /needs partition\.method 'kmeans'/],
+  [
+    { router: 'centroids', partition: { method: 'kmeans' }, classifier: {} },
+    'classifier',
+    /cannot be given together with router 'centroids'/
+  ],
+  [{ scan: 'pq8' }, 'scan', /'auto' or 'exact' or 'int8' or 'pq4'/],
   [{ partition: { imbalance: -0.01 } }, 'partition.imbalance', /0 to 1/],
   [{ partition: { imbalance: 1.01 } }, 'partition.imbalance', /0 to 1/],
   [{ partition: { imbalance: Number.NaN } }, 'partition.imbalance', /NaN/],
@@ -193,14 +205,21 @@ test('a graph of more than 2^31 directed edges is refused, with the number of ne
   t.is(resolveBuild(many, { dimensions: 1, graph: { neighbors: 357 } }).index.graph.neighbors, 357)
 })
 
-test('a search takes probes or mass, not both, and 95 % of the probability by default', (t) => {
-  const search = new SearchArguments({ size: 100, dimensions: 2, bins: 8, metric: 'euclidean' })
+const curve = { mass: [0.5, 0.8, 1], recall: [0.5, 0.9, 1], reranked: [1, 4, 8], loss: [0.1, 0.002, 0.0001] }
+const exactCurve = { ...curve, reranked: [], loss: [] }
+const shape = { size: 1000, dimensions: 2, bins: 8, metric: 'euclidean' } as const
+
+test('a search takes one of recall, probes and mass, and a recall of 95 % by default', (t) => {
+  const search = new SearchArguments({ ...shape, size: 100 }, exactCurve)
   const query = new Float32Array(2)
-  t.deepEqual(search.forSearch(query, undefined), { k: 10, probing: { mass: 0.95 } })
-  t.deepEqual(search.forSearch(query, { k: 100, probes: 8 }), { k: 100, probing: { probes: 8 } })
-  t.deepEqual(search.forSearch(query, { mass: 1 }), { k: 10, probing: { mass: 1 } })
+  t.deepEqual(search.forSearch(query, undefined), search.forSearch(query, { recall: 0.95 }))
+  t.deepEqual(search.forSearch(query, { k: 100, probes: 8 }), { k: 100, probing: { probes: 8 }, reranked: 0 })
+  t.deepEqual(search.forSearch(query, { mass: 1 }), { k: 10, probing: { mass: 1 }, reranked: 0 })
   const refused: [SearchOptions, RegExp][] = [
     [{ probes: 4, mass: 0.5 }, /^mass: cannot be given together with probes/],
+    [{ mass: 0.5, recall: 0.5 }, /^recall: cannot be given together with mass/],
+    [{ recall: 0 }, /^recall: .*above 0/],
+    [{ recall: 1.01 }, /^recall: .*at most 1/],
     [{ probes: 0 }, /^probes: .*1 to 8/],
     [{ probes: 9 }, /^probes: .*number of bins/],
     [{ probes: Number.NaN }, /^probes: .*NaN/],
@@ -218,22 +237,32 @@ test('a search takes probes or mass, not both, and 95 % of the probability by de
   }
 })
 
+test('a recall is found on the curve: the mass that reaches it, and as many compared again as it allows', (t) => {
+  const request = (options: SearchOptions) => new SearchArguments(shape, curve).forSearch(new Float32Array(2), options)
+  // A tenth of what may be missed is left to the codes: 0.2 % here, which further bins must bring.
+  const wanted = 0.98 / (1 - 0.002)
+  const { probing, reranked } = request({ recall: 0.98 })
+  t.is(probing.mass?.toFixed(9), (0.8 + 2 * (wanted - 0.9)).toFixed(9))
+  t.is(reranked, 40)
+  t.deepEqual(request({ recall: 1 }), { k: 10, probing: { mass: 1 }, reranked: 80 })
+  t.is(request({ recall: 0.01 }).probing.mass, 0.5)
+  t.is(request({ probes: 1 }).reranked, 80, 'a loss of a thousandth')
+  t.is(request({ probes: 1, k: 200 }).reranked, 1000, 'no more than there are')
+})
+
 test('an index of fewer than ten vectors gives as many as there are by default', (t) => {
-  const search = new SearchArguments({ size: 3, dimensions: 1, bins: 2, metric: 'euclidean' })
+  const search = new SearchArguments({ ...shape, size: 3, dimensions: 1, bins: 2 }, exactCurve)
   t.is(search.forSearch(new Float32Array(1), {}).k, 3)
   t.is(resolveExactSearch(new Float32Array(3), new Float32Array(1), { dimensions: 1 }).k, 3)
 })
 
 test('the points of an evaluation default to powers of two', (t) => {
-  const search = new SearchArguments({ size: 100, dimensions: 2, bins: 8, metric: 'euclidean' })
-  const queries = new Float32Array(4)
-  t.deepEqual(search.forEvaluate(queries, {}).request, { k: 10, truth: undefined, probes: [1, 2, 4, 8], mass: [] })
-  t.deepEqual(search.forEvaluate(queries, { mass: [0.5] }).request, {
-    k: 10,
-    truth: undefined,
-    probes: [],
-    mass: [0.5]
-  })
+  const search = new SearchArguments(shape, exactCurve)
+  const points = (options: EvaluateOptions) =>
+    search.forEvaluate(new Float32Array(4), options).request.points.map(({ asked }) => asked)
+  t.deepEqual(points({}), [{ probes: 1 }, { probes: 2 }, { probes: 4 }, { probes: 8 }])
+  t.deepEqual(points({ mass: [0.5] }), [{ mass: 0.5 }])
+  t.deepEqual(points({ probes: [3], recall: [0.5, 0.9] }), [{ probes: 3 }, { askedRecall: 0.5 }, { askedRecall: 0.9 }])
 })
 
 test('the nearest name is meant, unless it is too far', (t) => {
@@ -247,10 +276,12 @@ test('what a file says of a build is judged, and null is not a number', (t) => {
   const epoch = { epoch: 1, learningRate: 0.1, trainingLoss: 2, trainingAccuracy: 0.5 }
   const unknown = { validationLoss: null, validationAccuracy: null, neighborAccuracy: null }
   const { NaN: nan } = Number
-  const report = { edgeCut: 7, balance: 1.5, history: [{ ...epoch, ...unknown }], bestEpoch: 1 }
+  const choices = [{ option: 'scan', value: 'exact', reason: 'Why not.' }]
+  const report = { choices, edgeCut: 7, balance: 1.5, history: [{ ...epoch, ...unknown }], bestEpoch: 1 }
   t.deepEqual(readBuildReport(report), {
     ...report,
     stages: [],
+    meanSquaredError: undefined,
     history: [{ ...epoch, validationLoss: nan, validationAccuracy: nan, neighborAccuracy: nan }],
     calibration: undefined
   })

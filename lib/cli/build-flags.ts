@@ -15,14 +15,22 @@ const indexFlags = {
     'Nearest neighbors of each vector in the graph that is partitioned. Default: 10.',
     'graph.neighbors'
   ),
-  'graph.method': text('NAME', 'How the graph is found: auto or exact. Default: auto.', 'graph.method'),
+  'graph.method': text('NAME', 'How the graph is found: exact, approximate or auto. Default: auto.', 'graph.method'),
   mode: text(
     'NAME',
     'How hard KaHIP tries: fast, eco, strong, or fastsocial, ecosocial, strongsocial, which suit k-NN graphs. Default: fastsocial.',
     'partition.mode'
   ),
   imbalance: number('SHARE', 'How much larger than the mean a bin may be. Default: 0.03.', 'partition.imbalance'),
-  'partition.method': text('NAME', 'Who partitions: kahip. Default: kahip.', 'partition.method'),
+  seeds: number('N', 'KaHIP: keep the best of partitions with so many seeds. Default: 1.', 'partition.seeds'),
+  'partition.method': text('NAME', 'Who partitions: kahip or kmeans. Default: kahip.', 'partition.method'),
+  iterations: number('N', 'k-means: rounds over its sample. Default: 10.', 'partition.iterations'),
+  router: text(
+    'NAME',
+    'Who ranks the bins: classifier, or (with kmeans) centroids, which need no training. Default: classifier.',
+    'router'
+  ),
+  scan: text('NAME', 'How vectors are compared: exact, int8, pq4 or auto. Default: auto.', 'scan'),
   seed: number('N', 'The same seed, options, engine and threads give the same index. Default: 1.', 'seed')
 }
 

@@ -105,7 +105,7 @@ async function questions(path: string, dimensions: number, values: Values, { sig
 export function curveTable(curve: readonly CurvePoint[], k: number, size: number): string {
   const titles = ['bins read', `Acc@${k}`, 'recall', 'candidates', 'of all', 'median', '0.95-quantile', 'queries/s']
   const rows = curve.map((point) => [
-    point.probes === undefined ? `mass ${point.mass}` : String(point.probes),
+    nameOf(point),
     formatShare(point.accuracy),
     formatShare(point.recall),
     formatCount(point.candidatesMean),
@@ -115,4 +115,9 @@ export function curveTable(curve: readonly CurvePoint[], k: number, size: number
     formatCount(point.queriesPerSecond)
   ])
   return table(titles, rows)
+}
+
+function nameOf({ probes, mass, askedRecall }: CurvePoint): string {
+  if (probes !== undefined) return String(probes)
+  return mass === undefined ? `recall ${askedRecall}` : `mass ${mass}`
 }

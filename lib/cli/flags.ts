@@ -123,7 +123,12 @@ const k = number('K', 'Neighbors to find for each query. Default: 10.', 'k')
 export const searchFlags = {
   k,
   probes: number('T', 'Read the T most probable bins of each query.', 'probes'),
-  mass: number('P', 'Read bins until their probabilities add up to P. Default: 0.95, unless --probes is given.', 'mass')
+  mass: number('P', 'Read bins until their probabilities add up to P.', 'mass'),
+  recall: number(
+    'R',
+    'Find the share R of the true neighbors. Default: 0.95, unless --probes or --mass is given.',
+    'recall'
+  )
 }
 
 export const evaluateFlags = {
@@ -134,10 +139,11 @@ export const evaluateFlags = {
   k,
   probes: numbers(
     'T,T…',
-    'Numbers of bins to measure. Default: 1,2,4,8 and so on to 32, unless --mass is given.',
+    'Numbers of bins to measure. Default: 1,2,4,8 and so on to 32, unless --mass or --recall is given.',
     'probes'
   ),
-  mass: numbers('P,P…', 'Probabilities to measure: bins are read until theirs add up to P.', 'mass')
+  mass: numbers('P,P…', 'Probabilities to measure: bins are read until theirs add up to P.', 'mass'),
+  recall: numbers('R,R…', 'Recalls to measure: what it takes to find that share of the true neighbors.', 'recall')
 }
 
 export const wordFlag = { word: words('WORD,WORD…', 'Words whose neighbors to show.') }

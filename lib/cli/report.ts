@@ -4,14 +4,18 @@ import { formatBytes, formatCount, formatPercent, formatSeconds, table } from '.
 
 /** What is known of how an index was built: its stages, partition and router. */
 export function printReport(index: NeuralLSH, { print }: Context): void {
-  const { stages, balance, edgeCut, history, bestEpoch, calibration } = index.report
+  const { stages, choices, balance, edgeCut, meanSquaredError, history, bestEpoch, calibration } = index.report
   if (stages.length > 0) {
     const rows = stages.map(({ name, seconds, peakBytes }) => [name, formatSeconds(seconds), formatBytes(peakBytes)])
     print(`\n${table(['stage', 'time', 'peak memory'], rows)}`)
   }
-  print(
-    `\nThe largest bin is ${balance.toFixed(2)} times the mean; edges of weight ${formatCount(edgeCut)} run between bins.`
-  )
+  print('')
+  for (const { option, value, reason } of choices) print(`${option}: ${value}. ${reason}`)
+  const spread =
+    edgeCut === undefined
+      ? `a vector's squared distance to its bin's centroid is ${meanSquaredError?.toPrecision(4)} on average`
+      : `edges of weight ${formatCount(edgeCut)} run between bins`
+  print(`The largest bin is ${balance.toFixed(2)} times the mean; ${spread}.`)
   const accuracy = history.find(({ epoch }) => epoch === bestEpoch)?.validationAccuracy
   if (accuracy !== undefined && Number.isFinite(accuracy)) {
     print(`The router finds the very bin of ${formatPercent(accuracy)} of the vectors held out from its training.`)

@@ -33,7 +33,7 @@ export const searchCommand = defineCommand({
   usage: 'neural-lsh search --index INDEX (--queries FILE | --word WORD,WORD…) [options]',
   explanation: [
     'Prints the ids (row numbers of the indexed file, from 0) and the distances of the nearest vectors, or their words where the index knows them. Distances are squared Euclidean, cosine (1 - cos) or negated inner products: smaller is nearer.',
-    'The more bins are read, the more of the true neighbors are found and the longer it takes: --probes reads the same number for every query, --mass more for the doubtful ones.'
+    'The more bins are read, the more of the true neighbors are found and the longer it takes: --recall says which share of the true neighbors to find, --probes reads the same number of bins for every query, --mass more for the doubtful ones.'
   ],
   examples: [
     { line: 'neural-lsh search --index glove.nlsh --word piano,paris', meaning: 'The words nearest to these two.' },
@@ -42,7 +42,7 @@ export const searchCommand = defineCommand({
       meaning: 'All queries at once, into a file.'
     },
     {
-      line: 'neural-lsh search --index vectors.nlsh --queries queries.npy --mass 0.99 --json',
+      line: 'neural-lsh search --index vectors.nlsh --queries queries.npy --recall 0.99 --json',
       meaning: 'As JSON, and thoroughly.'
     }
   ],

@@ -28,6 +28,9 @@ export interface JobOptions {
   onProgress?: ((done: number, total: number) => void) | undefined
 }
 
+/** exact: all pairs; approximate: those that share a leaf of one of several random trees. */
+export type GraphMethod = 'exact' | 'approximate'
+
 /** n x neighbors, nearest first, self excluded, ties by smaller id. */
 export interface KnnGraph {
   neighbors: number
@@ -57,6 +60,19 @@ export interface Partition {
   balance: number
   /** Memory that the partitioner took beyond what the process had, in bytes. */
   peakBytes: number
+}
+
+/** Lloyd's algorithm (1982). */
+export interface Kmeans {
+  bins: number
+  /** n labels: the nearest centroid, ties to the smaller bin. */
+  labels: Int32Array<ArrayBuffer>
+  /** bins x dimensions */
+  centroids: Float32Array<ArrayBuffer>
+  /** Largest bin / mean bin. */
+  balance: number
+  /** Mean squared distance of a vector to its centroid. */
+  meanSquaredError: number
 }
 
 export interface EpochReport {
@@ -122,6 +138,8 @@ export interface Calibration {
 }
 
 export interface TrainedClassifier extends Classifier {
+  /** The rows that were held out of the training. */
+  heldOut: Int32Array<ArrayBuffer>
   history: EpochReport[]
   /** The epoch whose weights these are. */
   bestEpoch: number
@@ -175,11 +193,48 @@ export interface Bins {
   ids: Int32Array<ArrayBuffer>
 }
 
-/** `to` has the size of `from` and may be the same array, whose rows are then moved in place. */
+/** `to` has the size of `from` and may be the same array, whose rows are then moved in place; bytes where all numbers
+ * are integers in 0 .. 255. */
 export interface Reordering {
   from: Float32Array
-  to: Float32Array
+  to: Float32Array | Uint8Array
   dimensions: number
+}
+
+/** How the vectors of a bin are compared: as they are, or by codes of a byte a number, or of four bits for every two
+ * numbers (product quantisation), the nearest by which are compared again exactly. */
+export type ScanType = 'exact' | 'int8' | 'pq4'
+
+export interface ByteCodes {
+  type: 'int8'
+  /** n x dimensions, in the bins' order: number = offset + scale * code. */
+  codes: Uint8Array<ArrayBuffer>
+  offset: number
+  scale: number
+}
+
+/** Of a vector minus its bin's mean, cut into parts of two numbers each. */
+export interface FourBitCodes {
+  type: 'pq4'
+  /** n x ceil(parts / 2), in the bins' order: part 2i is the lower half of byte i. */
+  codes: Uint8Array<ArrayBuffer>
+  /** parts x 16 x 2 */
+  codebooks: Float32Array<ArrayBuffer>
+  /** bins x dimensions */
+  means: Float32Array<ArrayBuffer>
+}
+
+export type Codes = ByteCodes | FourBitCodes
+
+/** What held-out vectors say of the search, asked for their 10 nearest: the recall that a probability mass reaches, and
+ * the share of it that is lost where only so many candidates are compared again exactly. Each pair of arrays rises. */
+export interface RecallCurve {
+  mass: readonly number[]
+  recall: readonly number[]
+  /** Empty where the scan is exact. */
+  reranked: readonly number[]
+  /** Falling. */
+  loss: readonly number[]
 }
 
 /** Everything that answering a query needs: what an index file holds. The engine keeps references, not copies. */
@@ -188,13 +243,34 @@ export interface SearchState {
   dimensions: number
   classifier: Classifier
   bins: Bins
-  /** n x dimensions in the bins' order; unit rows for cosine. */
-  vectors: Float32Array<ArrayBuffer>
+  /** n x dimensions in the bins' order; unit rows for cosine; bytes where all numbers are integers in 0 .. 255. */
+  vectors: Float32Array<ArrayBuffer> | Uint8Array<ArrayBuffer>
+  /** Not there where the scan is exact. */
+  codes?: Codes | undefined
 }
 
 /** Probe a fixed number of bins, or until their probabilities add up to `mass`. Exactly one is set. Either way probing
  * goes on while fewer than k candidates have been seen, so that k results always come back. */
 export type Probing = { probes: number; mass?: undefined } | { mass: number; probes?: undefined }
+
+/** One search: k results from the bins that the probing chooses. */
+export interface SearchRequest {
+  k: number
+  probing: Probing
+  /** Where the scan is by codes: so many of the nearest are compared again exactly; 0: the engine's own choice. */
+  reranked: number
+}
+
+export interface SearchResult {
+  /** k row numbers of the array that was given to build, nearest first, ties by smaller number. */
+  ids: Int32Array<ArrayBuffer>
+  /** k distances: squared Euclidean, 1 - cosine, or negated inner product. */
+  distances: Float32Array<ArrayBuffer>
+  /** Vectors that were compared with the query. */
+  candidates: number
+  /** Bins that were read. */
+  probes: number
+}
 
 export interface SearchBatchResult {
   /** queries x k, nearest first, ties by smaller id. */
@@ -207,6 +283,11 @@ export interface SearchBatchResult {
   probes: Int32Array<ArrayBuffer>
 }
 
+export interface TimedSearchResult extends SearchBatchResult {
+  /** queries */
+  seconds: Float64Array<ArrayBuffer>
+}
+
 export interface RouteBatchResult {
   /** queries x probes, most probable first. */
   bins: Int32Array<ArrayBuffer>
@@ -214,11 +295,14 @@ export interface RouteBatchResult {
   probabilities: Float32Array<ArrayBuffer>
 }
 
-/** An opened index. Queries are as the user gave them (for cosine the engine normalises them itself). */
+/** An opened index. Queries are as the user gave them (for cosine the engine normalises them itself); a query that is
+ * not finite, or for cosine all zeros, gives an ArgumentError naming `query` or `queries`. */
 export interface Searcher {
-  searchSync(query: Float32Array, k: number, probing: Probing): SearchBatchResult
-  search(query: Float32Array, k: number, probing: Probing): Promise<SearchBatchResult>
-  searchBatch(queries: Float32Array, k: number, probing: Probing, job: JobOptions): Promise<SearchBatchResult>
+  searchSync(query: Float32Array, request: SearchRequest): SearchResult
+  search(query: Float32Array, request: SearchRequest): Promise<SearchResult>
+  searchBatch(queries: Float32Array, request: SearchRequest, job: JobOptions): Promise<SearchBatchResult>
+  /** As searchBatch, query by query on one thread, with the seconds that each took. */
+  searchTimed(queries: Float32Array, request: SearchRequest, job: JobOptions): Promise<TimedSearchResult>
   route(queries: Float32Array, probes: number, job: JobOptions): Promise<RouteBatchResult>
   /** Lets go of the memory; running searches finish first. */
   close(): void
@@ -240,12 +324,12 @@ export interface Engine {
     argument: string,
     job: JobOptions
   ): Promise<Float32Array>
-  /** The exact k-NN graph (prepared vectors). */
+  /** The k-NN graph (prepared vectors). */
   knnGraph(
     vectors: Float32Array,
     dimensions: number,
     metric: Metric,
-    neighbors: number,
+    options: { neighbors: number; method: GraphMethod; seed: number },
     job: JobOptions
   ): Promise<KnnGraph>
   /** The exact k nearest rows of `vectors` for each query (both prepared): ground truth. */
@@ -257,15 +341,37 @@ export interface Engine {
     k: number,
     job: JobOptions
   ): Promise<{ ids: Int32Array<ArrayBuffer>; distances: Float32Array<ArrayBuffer> }>
-  similarityGraph(knn: KnnGraph, job: JobOptions): Promise<SimilarityGraph>
+  similarityGraph(knn: Pick<KnnGraph, 'neighbors' | 'ids'>, job: JobOptions): Promise<SimilarityGraph>
   partition(
     graph: SimilarityGraph,
-    options: { bins: number; mode: KahipMode; imbalance: number; seed: number },
+    options: { bins: number; mode: KahipMode; imbalance: number; seed: number; seeds: number },
     job: JobOptions
   ): Promise<Partition>
+  /** k-means of prepared vectors. */
+  kmeans(
+    vectors: Float32Array,
+    dimensions: number,
+    options: { bins: number; iterations: number; seed: number },
+    job: JobOptions
+  ): Promise<Kmeans>
   trainClassifier(request: TrainingRequest, job: JobOptions): Promise<TrainedClassifier>
   /** Groups rows by label; with `rows`, those of `from` (n x dimensions) are written to `to` in the bins' order. */
   groupIntoBins(labels: Int32Array, bins: number, rows: Reordering | undefined, job: JobOptions): Promise<Bins>
+  /** Fits a temperature to the bins of the queries' neighbors (queries x k), whatever the classifier's own is. */
+  calibrateToNeighbors(
+    classifier: Classifier,
+    queries: Float32Array,
+    neighborBins: Int32Array,
+    job: JobOptions
+  ): Promise<Calibration>
+  /** Whether all numbers are integers in 0 .. 255. */
+  areBytes(vectors: Float32Array, job: JobOptions): Promise<boolean>
+  /** Codes of the vectors of a state. */
+  encode(
+    state: Pick<SearchState, 'metric' | 'dimensions' | 'bins' | 'vectors'>,
+    options: { type: Codes['type']; seed: number },
+    job: JobOptions
+  ): Promise<Codes>
   /** Checks the state (offsets, ids a permutation, finite numbers; ArgumentError otherwise) and takes hold of it. */
   openSearcher(state: SearchState, job: JobOptions): Promise<Searcher>
 }

@@ -6,20 +6,26 @@ import type { Initialization, Loss, Optimizer, Regularization, Schedule } from '
 import { ArgumentError, ClosedError, EngineError, type ErrorCode, NeuralLSHError } from '../errors.js'
 import type {
   Bins,
+  ByteCodes,
   Calibration,
+  Codes,
   Engine,
+  FourBitCodes,
   JobOptions,
+  Kmeans,
   KnnGraph,
   Metric,
   Partition,
-  Probing,
   RouteBatchResult,
   SearchBatchResult,
   Searcher,
+  SearchRequest,
   SearchState,
   SimilarityGraph,
+  TimedSearchResult,
   TrainedClassifier
 } from './engine.js'
+import { Results, SearchQueue } from './native-search.js'
 
 /** A job of the addon: the promise settles when the work has really ended. */
 interface NativeJob<T> {
@@ -34,13 +40,29 @@ interface NativeJobOptions {
 
 type NativeStage<T> = (request: object, options: NativeJobOptions) => NativeJob<T>
 
-interface NativeSearcher {
-  searchSync(request: object): SearchBatchResult
-  search(request: object): Promise<SearchBatchResult>
+/** A single search, told one by one, as there is little time: probes 0 where the mass counts. */
+type SingleSearch = [query: Float32Array, k: number, probes: number, mass: number, reranked: number]
+
+export interface NativeSearcher {
+  /** Where searchSync writes from now on; `visited` gets the numbers of candidates and of probes. */
+  setResults(ids: Int32Array, distances: Float32Array, visited: Int32Array): void
+  searchSync(...search: SingleSearch): void
+  search(...search: [...SingleSearch, queue: NativeSearchQueue, slot: number]): void
   searchBatch: NativeStage<SearchBatchResult>
+  searchTimed: NativeStage<TimedSearchResult>
   route: NativeStage<RouteBatchResult>
   close(): void
 }
+
+/** Standing threads for single searches; each search under way has a slot, which says where its results go. */
+export interface NativeSearchQueue {
+  setSlot(slot: number, ids: Int32Array, distances: Float32Array, visited: Int32Array): void
+  /** What went wrong with the slot's last search. */
+  takeError(slot: number): unknown
+}
+
+/** An index that was laid out for searching; only to be handed back. */
+type Handle = { readonly opened: unique symbol }
 
 /** What native/addon exports. */
 export interface Addon {
@@ -53,8 +75,18 @@ export interface Addon {
   partition: NativeStage<Omit<Partition, 'bins'>>
   trainClassifier: NativeStage<Omit<TrainedClassifier, 'network'>>
   groupIntoBins: NativeStage<Bins>
-  checkSearchState: NativeStage<object>
-  Searcher: new (state: object) => NativeSearcher
+  kmeans: NativeStage<Omit<Kmeans, 'bins'>>
+  areBytes: NativeStage<{ areBytes: boolean }>
+  calibrateToNeighbors: NativeStage<Calibration>
+  encode: NativeStage<Omit<ByteCodes, 'type'> | Omit<FourBitCodes, 'type'>>
+  openIndex: NativeStage<{ handle: Handle }>
+  Searcher: new (handle: Handle) => NativeSearcher
+  /** `onFinished` is called when searches have ended: the first `count` entries of `finished` are their slots, or
+   * ~slot where there is an error to take. */
+  SearchQueue: new (
+    finished: Int32Array,
+    onFinished: (count: number) => void
+  ) => NativeSearchQueue
   // The classifier's parts one by one, at once: what the tests hold against references.
   networkPass<Reals extends Float32Array | Float64Array>(request: {
     network: Network
@@ -150,34 +182,56 @@ async function run<T>(stage: NativeStage<T>, request: object, job: JobOptions): 
   }
 }
 
-function createSearcher(addon: Addon, state: object): Searcher {
-  const searcher = new addon.Searcher(state)
+function createSearcher(addon: Addon, handle: Handle, queue: SearchQueue): Searcher {
+  const searcher = new addon.Searcher(handle)
+  const results = new Results((...arrays) => searcher.setResults(...arrays))
+  const spread = ({ probing, ...request }: SearchRequest) => ({ ...request, ...probing })
   return {
-    searchSync(query, k, probing) {
+    searchSync(query, { k, probing, reranked }) {
+      results.reserve(k)
       try {
-        return searcher.searchSync({ queries: query, k, ...probing })
+        searcher.searchSync(query, k, probing.probes ?? 0, probing.mass ?? 0, reranked)
+      } catch (error) {
+        throw typed(error)
+      }
+      return results.take(k)
+    },
+    async search(query, { k, probing, reranked }) {
+      try {
+        return await queue.search(k, (native, slot) =>
+          searcher.search(query, k, probing.probes ?? 0, probing.mass ?? 0, reranked, native, slot)
+        )
       } catch (error) {
         throw typed(error)
       }
     },
-    async search(query, k, probing) {
-      try {
-        return await searcher.search({ queries: query, k, ...probing })
-      } catch (error) {
-        throw typed(error)
-      }
-    },
-    searchBatch: (queries: Float32Array, k: number, probing: Probing, job: JobOptions) =>
-      run((request, options) => searcher.searchBatch(request, options), { queries, k, ...probing }, job),
+    searchBatch: (queries, request, job) =>
+      run((request, options) => searcher.searchBatch(request, options), { queries, ...spread(request) }, job),
+    searchTimed: (queries, request, job) =>
+      run((request, options) => searcher.searchTimed(request, options), { queries, ...spread(request) }, job),
     route: (queries, probes, job) =>
       run((request, options) => searcher.route(request, options), { queries, probes }, job),
     close: () => searcher.close()
   }
 }
 
+/** What the addon knows of bins, without another object in between. */
+const flatBins = ({
+  metric,
+  dimensions,
+  bins,
+  vectors
+}: Pick<SearchState, 'metric' | 'dimensions' | 'bins' | 'vectors'>) => ({
+  metric,
+  dimensions,
+  vectors,
+  ...bins
+})
+
 /** The CPU engine of the addon. Throws EngineError, with the reason and the cure, when no binary loads. */
 export function createNativeEngine(): Engine {
   const addon = loadAddon()
+  const queue = new SearchQueue((finished, onFinished) => new addon.SearchQueue(finished, onFinished))
   return {
     name: 'native',
     description: `native (${addon.kernels} kernels, ${addon.hardwareThreads} threads)`,
@@ -185,8 +239,9 @@ export function createNativeEngine(): Engine {
     async prepareVectors(vectors, dimensions, metric, argument, job) {
       return (await run(addon.prepareVectors, { vectors, dimensions, metric, argument }, job)).vectors
     },
-    async knnGraph(vectors, dimensions, metric, neighbors, job) {
-      return { neighbors, ...(await run(addon.knnGraph, { vectors, dimensions, metric, neighbors }, job)) }
+    async knnGraph(vectors, dimensions, metric, options, job) {
+      const found = await run(addon.knnGraph, { vectors, dimensions, metric, ...options }, job)
+      return { neighbors: options.neighbors, ...found }
     },
     exactSearch: (vectors, queries, dimensions, metric: Metric, k, job) =>
       run(addon.exactSearch, { vectors, queries, dimensions, metric, k }, job),
@@ -194,21 +249,25 @@ export function createNativeEngine(): Engine {
     async partition(graph, options, job) {
       return { bins: options.bins, ...(await run(addon.partition, { ...graph, ...options }, job)) }
     },
+    async kmeans(vectors, dimensions, options, job) {
+      return { bins: options.bins, ...(await run(addon.kmeans, { vectors, dimensions, ...options }, job)) }
+    },
     async trainClassifier(request, job) {
       return { network: request.network, ...(await run(addon.trainClassifier, request, job)) }
     },
     groupIntoBins: (labels, bins, rows, job) => run(addon.groupIntoBins, { labels, bins, ...rows }, job),
+    calibrateToNeighbors: (classifier, queries, neighborBins, job) =>
+      run(addon.calibrateToNeighbors, { classifier, queries, neighborBins }, job),
+    async areBytes(vectors, job) {
+      return (await run(addon.areBytes, { vectors }, job)).areBytes
+    },
+    async encode(state, { type, seed }, job) {
+      return { type, ...(await run(addon.encode, { ...flatBins(state), type, seed }, job)) } as Codes
+    },
     async openSearcher(state: SearchState, job) {
-      const flat = {
-        metric: state.metric,
-        dimensions: state.dimensions,
-        vectors: state.vectors,
-        offsets: state.bins.offsets,
-        ids: state.bins.ids,
-        classifier: state.classifier
-      }
-      await run(addon.checkSearchState, flat, job)
-      return createSearcher(addon, flat)
+      const { classifier, codes } = state
+      const { handle } = await run(addon.openIndex, { ...flatBins(state), classifier, codes }, job)
+      return createSearcher(addon, handle, queue)
     }
   }
 }

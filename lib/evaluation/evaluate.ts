@@ -1,6 +1,7 @@
-import type { JobOptions, Probing, Searcher, SearchState } from '../engines/engine.js'
+import type { JobOptions, Searcher, SearchRequest, SearchState } from '../engines/engine.js'
 import { ArgumentError } from '../errors.js'
-import { eachRow } from './each-row.js'
+import { eachRow } from '../rows.js'
+import { rankBins } from '../stages/bin-ranks.js'
 import { exactTruth, type TruthEngine } from './truth.js'
 
 /** What is measured. `multiplyAdds`: of the router's network for one query. */
@@ -16,19 +17,27 @@ export interface EvaluationRequest {
   k: number
   /** queries x w original ids, w >= k, nearest first; computed exactly when left out. */
   truth?: Int32Array | undefined
-  /** One point of the curve for each number of probed bins, then one for each probability mass. */
-  probes: readonly number[]
-  mass: readonly number[]
+  /** One point of the curve each. */
+  points: readonly EvaluationPoint[]
   /** Threads of the timed searches and of the exact truth; 0: all cores. */
   threads: number
   signal?: AbortSignal | undefined
   onProgress?: ((progress: { stage: 'exact-search' | 'search'; done: number; total: number }) => void) | undefined
 }
 
-export interface CurvePoint {
-  /** What was probed: a number of bins, or bins until their probabilities add up to `mass`. */
+/** What was asked for: a number of bins, bins until their probabilities add up to `mass`, or a recall. */
+export interface AskedPoint {
   probes?: number | undefined
   mass?: number | undefined
+  askedRecall?: number | undefined
+}
+
+export interface EvaluationPoint {
+  asked: AskedPoint
+  request: SearchRequest
+}
+
+export interface CurvePoint extends AskedPoint {
   /** Acc@k: share of the true k nearest that are among the candidates. */
   accuracy: number
   /** Share of the true k nearest that are among the k results. */
@@ -68,17 +77,14 @@ export async function evaluate(
         ...job,
         onProgress: (done, total) => onProgress?.({ stage: 'exact-search', done, total })
       })
-  const ranks = await rankTruth(subject, queries, truth, k, job)
-  const settings: Probing[] = [
-    ...request.probes.map((probes) => ({ probes })),
-    ...request.mass.map((mass) => ({ mass }))
-  ]
+  const { ranks } = await rankBins(subject.searcher, subject.state, queries, truth, k, job)
+  const { points } = request
   const curve: CurvePoint[] = []
-  for (const probing of settings) {
-    onProgress?.({ stage: 'search', done: curve.length, total: settings.length })
-    curve.push(await measure(subject.searcher, queries, truth, ranks, k, probing, job))
+  for (const point of points) {
+    onProgress?.({ stage: 'search', done: curve.length, total: points.length })
+    curve.push(await measure(subject.searcher, queries, truth, ranks, point, job))
   }
-  onProgress?.({ stage: 'search', done: curve.length, total: settings.length })
+  onProgress?.({ stage: 'search', done: curve.length, total: points.length })
   return { k, queries: count, curve, routerDistances: subject.multiplyAdds / dimensions }
 }
 
@@ -104,55 +110,16 @@ async function firstColumns(
   return first
 }
 
-/** For each true neighbor (queries x k) the place of its bin in the router's ranking of the bins for that query, from 0. */
-async function rankTruth(
-  { searcher, state }: EvaluationSubject,
-  queries: Float32Array,
-  truth: Int32Array,
-  k: number,
-  job: JobOptions
-) {
-  const { dimensions, bins } = state
-  const binCount = bins.offsets.length - 1
-  const binOf = await binOfEachPoint(state, job.signal)
-  const rankOf = new Int32Array(binCount)
-  const ranks = new Int32Array(truth.length)
-  const step = Math.max(1, Math.floor(2 ** 20 / binCount))
-  const count = queries.length / dimensions
-  for (let start = 0; start < count; start += step) {
-    const slice = queries.subarray(start * dimensions, (start + step) * dimensions)
-    const routes = await searcher.route(slice, binCount, job)
-    await eachRow(slice.length / dimensions, job.signal, (row) => {
-      for (let rank = 0; rank < binCount; rank++) rankOf[routes.bins[row * binCount + rank] as number] = rank
-      const end = (start + row + 1) * k
-      for (let place = end - k; place < end; place++) {
-        ranks[place] = rankOf[binOf[truth[place] as number] as number] as number
-      }
-    })
-  }
-  return ranks
-}
-
-/** The bin of every original id. */
-async function binOfEachPoint({ bins }: SearchState, signal: AbortSignal | undefined) {
-  const binOf = new Int32Array(bins.ids.length)
-  await eachRow(bins.offsets.length - 1, signal, (bin) => {
-    const end = bins.offsets[bin + 1] as number
-    for (let row = bins.offsets[bin] as number; row < end; row++) binOf[bins.ids[row] as number] = bin
-  })
-  return binOf
-}
-
 async function measure(
   searcher: EvaluationSubject['searcher'],
   queries: Float32Array,
   truth: Int32Array,
   ranks: Int32Array,
-  k: number,
-  probing: Probing,
+  { asked, request }: EvaluationPoint,
   job: JobOptions
 ): Promise<CurvePoint> {
-  const { result, callsPerSecond } = await timed(() => searcher.searchBatch(queries, k, probing, job))
+  const { k } = request
+  const { result, callsPerSecond } = await timed(() => searcher.searchBatch(queries, request, job))
   const { ids, candidates, probes } = result
   let probed = 0
   let returned = 0
@@ -166,7 +133,7 @@ async function measure(
   })
   const sorted = candidates.slice().sort()
   return {
-    ...probing,
+    ...asked,
     accuracy: probed / truth.length,
     recall: returned / truth.length,
     candidatesMean: candidates.reduce((sum, one) => sum + one, 0) / candidates.length,

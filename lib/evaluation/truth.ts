@@ -1,5 +1,5 @@
 import type { Engine, JobOptions, SearchState } from '../engines/engine.js'
-import { eachRow } from './each-row.js'
+import { eachRow, gatherRows } from '../rows.js'
 
 export type TruthEngine = Pick<Engine, 'prepareVectors' | 'exactSearch'>
 
@@ -22,8 +22,9 @@ export async function exactTruth(
   k: number,
   job: JobOptions
 ) {
-  const { dimensions, metric, vectors, bins } = state
+  const { dimensions, metric, bins } = state
   const { signal, threads, onProgress } = job
+  const vectors = await asFloats(state.vectors, dimensions, signal)
   const prepared = await engine.prepareVectors(queries, dimensions, metric, 'queries', { signal, threads })
   const total = prepared.length / dimensions
   const truth = new Int32Array(total * k)
@@ -68,16 +69,12 @@ export async function exactTruth(
   return truth
 }
 
-async function gatherRows(
-  vectors: Float32Array,
-  dimensions: number,
-  rows: Int32Array,
-  signal: AbortSignal | undefined
-) {
-  const gathered = new Float32Array(rows.length * dimensions)
-  await eachRow(rows.length, signal, (row) => {
-    const from = (rows[row] as number) * dimensions
-    gathered.set(vectors.subarray(from, from + dimensions), row * dimensions)
+async function asFloats(vectors: SearchState['vectors'], dimensions: number, signal: AbortSignal | undefined) {
+  if (vectors instanceof Float32Array) return vectors
+  const floats = new Float32Array(vectors.length)
+  await eachRow(vectors.length / dimensions, signal, (row) => {
+    const from = row * dimensions
+    floats.set(vectors.subarray(from, from + dimensions), from)
   })
-  return gathered
+  return floats
 }

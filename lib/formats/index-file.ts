@@ -1,7 +1,8 @@
 /**
  * The index file: safetensors, with everything that answering a query needs. Tensors, in this order:
  *
- *     bins.vectors           [n, d] F32      the vectors in the bins' order
+ *     bins.vectors           [n, d] F32      the vectors in the bins' order; where all numbers are integers in 0..255 they
+ *                                            are U8 and stand further down
  *     classifier.0.weight    [out, in] F32   all parameters, named as PyTorch's nn.Sequential names them, layer by layer
  *     classifier.0.bias      [out] F32
  *     ...
@@ -13,17 +14,23 @@
  *     output.temperature     [1] F32         the probabilities are softmax(outputs / temperature)
  *     bins.offsets           [bins + 1] I32  bin b holds rows offsets[b] .. offsets[b + 1] of bins.vectors
  *     bins.ids               [n] I32         the row number before the reordering
+ *     codes.range            [2] F32         scan int8: number = range[0] + range[1] * code
+ *     codes.codebooks        [ceil(d / 2), 16, 2] F32   scan pq4: for every two numbers, 16 pairs to choose from
+ *     codes.means            [bins, d] F32   scan pq4: a vector is about its bin's mean and the pairs chosen
  *     words.offsets          [n + 1] I32     word i (of row number i) is bytes offsets[i] .. offsets[i + 1], UTF-8
- *     words.bytes            [bytes] U8      both only where the vectors have words
+ *     bins.vectors           [n, d] U8       if they are not above
+ *     codes.codes            [n, d] U8       scan int8; scan pq4: [n, ceil(ceil(d / 2) / 2)], pair 2i in the lower half
+ *                                            of byte i
+ *     words.bytes            [bytes] U8      with words.offsets only where the vectors have words
  *
  * The metadata hold the network (JSON, as lib/classifier/network.ts describes it), whether x is brought to unit length
- * first (`input`), the CRC-32 of each tensor and, first of all, the CRC-32 of length and header themselves, taken with
+ * first (`input`), how the vectors are kept and scanned (`vectors`, `scan`), the CRC-32 of each tensor and, first of all, the CRC-32 of length and header themselves, taken with
  * zeros in its own place: no byte of the file can change unnoticed.
  */
 import { type FileHandle, open } from 'node:fs/promises'
 import { crc32 } from 'node:zlib'
 import { bufferCount, type Network, parameterCount, readNetwork, shapesOf, tensorsOf } from '../classifier/network.js'
-import type { Metric, SearchState } from '../engines/engine.js'
+import type { Codes, Metric, ScanType, SearchState } from '../engines/engine.js'
 import { ArgumentError, FileError, NeuralLSHError } from '../errors.js'
 import { regularFileSize } from './byte-reader.js'
 import { asFileError } from './file-error.js'
@@ -43,12 +50,14 @@ import {
 import { decodeWords, encodeWords, type WordList } from './word-list.js'
 
 const format = 'neural-lsh'
-const version = '2'
+const version = '3'
 /** A header takes a few kilobytes; parsing this much takes a few milliseconds. */
 const largestHeader = 1 << 22
 /** The description of the deepest network takes a fifth of it. */
 const largestNetwork = 1 << 16
 const metrics: Metric[] = ['euclidean', 'cosine', 'inner-product']
+const scans: ScanType[] = ['exact', 'int8', 'pq4']
+const kinds = { floats: 'floats', bytes: 'bytes' }
 /** What the network is fed with, before mean and scale. */
 const inputs = { unitLength: 'unit-length', asIs: 'as-is' }
 const chunkBytes = 1 << 20
@@ -73,6 +82,8 @@ export interface IndexFileOptions {
 interface Sizes {
   rows: number
   network: Network
+  areBytes: boolean
+  scan: ScanType
   wordBytes: number | undefined
 }
 
@@ -97,6 +108,8 @@ export async function writeIndexFile(
     version,
     metric: state.metric,
     network: JSON.stringify(state.classifier.network),
+    vectors: sizes.areBytes ? kinds.bytes : kinds.floats,
+    scan: sizes.scan,
     input: state.classifier.input.unitLength ? inputs.unitLength : inputs.asIs,
     description: JSON.stringify(description),
     checksums: JSON.stringify(checksums)
@@ -120,7 +133,7 @@ export async function readIndexFile(path: string, options: IndexFileOptions = {}
     file = await open(path, 'r')
     const { metadata, tensors, dataStart, dataBytes } = await readHeader(path, file, fileSize)
     const { description, checksums, ...meaning } = decodeMetadata(path, metadata)
-    checkLayout(path, tensors, layout(sizesOf(path, tensors, meaning.network)))
+    checkLayout(path, tensors, layout(sizesOf(path, tensors, meaning)))
     const data = allocate(path, dataBytes)
     for (const tensor of tensors)
       await readTensor(path, file, tensor, data, dataStart, checksums[tensor.name], options.signal)
@@ -140,30 +153,44 @@ function endsOf(network: Network): [dimensions: number, bins: number] {
   return [channels * height * width, shapesOf(network).at(-1)?.[0] ?? 0]
 }
 
-function layout({ rows, network, wordBytes }: Sizes): Tensor[] {
+function layout({ rows, network, areBytes, scan, wordBytes }: Sizes): Tensor[] {
   const [dimensions, bins] = endsOf(network)
-  const floats = (name: string, ...shape: number[]): Tensor => ({ name, dtype: 'F32', shape })
-  const integers = (name: string, ...shape: number[]): Tensor => ({ name, dtype: 'I32', shape })
-  const words: Tensor[] =
-    wordBytes === undefined
-      ? []
-      : [integers('words.offsets', rows + 1), { name: 'words.bytes', dtype: 'U8', shape: [wordBytes] }]
+  const tensor =
+    (dtype: Tensor['dtype']) =>
+    (name: string, ...shape: number[]): Tensor => ({ name, dtype, shape })
+  const [floats, integers, bytes] = [tensor('F32'), tensor('I32'), tensor('U8')]
+  const pairs = Math.ceil(dimensions / 2)
+  const tables: Record<ScanType, Tensor[]> = {
+    exact: [],
+    int8: [floats('codes.range', 2)],
+    pq4: [floats('codes.codebooks', pairs, 16, 2), floats('codes.means', bins, dimensions)]
+  }
   return [
-    floats('bins.vectors', rows, dimensions),
+    ...(areBytes ? [] : [floats('bins.vectors', rows, dimensions)]),
     ...tensorsOf(network).map(({ name, shape }) => floats(`classifier.${name}`, ...shape)),
     floats('input.mean', dimensions),
     floats('input.scale', dimensions),
     floats('output.temperature', 1),
     integers('bins.offsets', bins + 1),
     integers('bins.ids', rows),
-    ...words
+    ...tables[scan],
+    ...(wordBytes === undefined ? [] : [integers('words.offsets', rows + 1)]),
+    // Last, as what follows them need not lie at a multiple of 4.
+    ...(areBytes ? [bytes('bins.vectors', rows, dimensions)] : []),
+    ...(scan === 'exact' ? [] : [bytes('codes.codes', rows, codeBytes(scan, dimensions))]),
+    ...(wordBytes === undefined ? [] : [bytes('words.bytes', wordBytes)])
   ]
+}
+
+/** Of one vector. */
+function codeBytes(scan: ScanType, dimensions: number): number {
+  return { exact: 0, int8: dimensions, pq4: Math.ceil(Math.ceil(dimensions / 2) / 2) }[scan]
 }
 
 // Writing
 
 function checkedSizes({ state, words }: IndexContents): Omit<Sizes, 'wordBytes'> {
-  const { classifier, bins, vectors, dimensions } = state
+  const { classifier, bins, vectors, dimensions, codes } = state
   const { network, input } = classifier
   const [inputCount, binCount] = endsOf(network)
   const rows = bins.ids.length
@@ -175,11 +202,19 @@ function checkedSizes({ state, words }: IndexContents): Omit<Sizes, 'wordBytes'>
     ['classifier.input.scale', input.scale.length, dimensions],
     ['bins.offsets', bins.offsets.length, binCount + 1],
     ['vectors', vectors.length, rows * dimensions],
+    ['codes.codes', codes?.codes.length ?? 0, rows * codeBytes(codes?.type ?? 'exact', dimensions)],
     ['words', words?.length ?? rows, rows]
   ]
   const wrong = expected.find(([, size, right]) => size !== right)
   if (wrong) throw new ArgumentError(wrong[0], `has size ${wrong[1]}, expected ${wrong[2]}`)
-  return { rows, network }
+  return { rows, network, areBytes: vectors instanceof Uint8Array, scan: codes?.type ?? 'exact' }
+}
+
+function codeArrays(codes: Codes | undefined): Record<string, ArrayBufferView> {
+  if (codes === undefined) return {}
+  return codes.type === 'int8'
+    ? { 'codes.codes': codes.codes, 'codes.range': Float32Array.of(codes.offset, codes.scale) }
+    : { 'codes.codes': codes.codes, 'codes.codebooks': codes.codebooks, 'codes.means': codes.means }
 }
 
 /** The bytes of each tensor, in place. */
@@ -192,9 +227,10 @@ function dataOf(state: SearchState, words: WordList | undefined, tensors: Stored
     'output.temperature': Float32Array.of(temperature),
     'bins.offsets': state.bins.offsets,
     'bins.ids': state.bins.ids,
+    ...codeArrays(state.codes),
     ...(words && { 'words.offsets': words.offsets, 'words.bytes': words.bytes })
   }
-  const parametersBegin = state.vectors.byteLength
+  const parametersBegin = parametersStart(tensors, state.classifier.network)
   const buffersBegin = parametersBegin + parameters.byteLength
   return tensors.map(({ name, begin, end }) => {
     const array = arrays[name]
@@ -270,6 +306,8 @@ interface Meaning {
   metric: Metric
   network: Network
   unitLength: boolean
+  areBytes: boolean
+  scan: ScanType
 }
 
 function decodeMetadata(
@@ -278,8 +316,8 @@ function decodeMetadata(
 ): Meaning & { description: Record<string, unknown>; checksums: Record<string, unknown> } {
   if (metadata.format !== format) throw new FileError(path, `is in format '${metadata.format}', expected '${format}'`)
   if (metadata.version !== version) {
-    const reason =
-      metadata.version === '1' ? 'an older neural-lsh wrote it: build the index again' : 'a newer neural-lsh wrote it'
+    const isOlder = Number(metadata.version) < Number(version)
+    const reason = isOlder ? 'an older neural-lsh wrote it: build the index again' : 'a newer neural-lsh wrote it'
     throw new FileError(
       path,
       `is an index of version ${metadata.version}; this release reads version ${version}: ${reason}`
@@ -289,6 +327,8 @@ function decodeMetadata(
     metric: oneOf(path, metadata, 'metric', metrics),
     network: decodeNetwork(path, metadata),
     unitLength: oneOf(path, metadata, 'input', Object.values(inputs)) === inputs.unitLength,
+    areBytes: oneOf(path, metadata, 'vectors', Object.values(kinds)) === kinds.bytes,
+    scan: oneOf(path, metadata, 'scan', scans),
     description: parseObject(path, metadata, 'description'),
     checksums: parseObject(path, metadata, 'checksums')
   }
@@ -326,11 +366,11 @@ function parseObject(path: string, metadata: Record<string, string>, name: strin
 }
 
 /** What the network and the shapes of two tensors say; checkLayout then sees to it that all shapes say the same. */
-function sizesOf(path: string, tensors: StoredTensor[], network: Network): Sizes {
+function sizesOf(path: string, tensors: StoredTensor[], { network, areBytes, scan }: Meaning): Sizes {
   const shapes = new Map(tensors.map(({ name, shape }) => [name, shape]))
   const rows = shapes.get('bins.vectors')?.[0] ?? 0
   if (rows < 1 || rows > largestRowCount) throw new FileError(path, `has an impossible size: ${rows} vectors`)
-  return { rows, network, wordBytes: shapes.get('words.bytes')?.[0] }
+  return { rows, network, areBytes, scan, wordBytes: shapes.get('words.bytes')?.[0] }
 }
 
 function checkLayout(path: string, tensors: StoredTensor[], expected: Tensor[]): void {
@@ -372,19 +412,35 @@ async function readTensor(
     throw new FileError(path, `is damaged: the checksum of tensor ${name} is wrong`)
 }
 
-/** Where a tensor of 4-byte numbers lies in the data. */
-function placeOf(tensors: StoredTensor[], name: string): [begin: number, length: number] {
-  const { begin, end } = tensors.find((tensor) => tensor.name === name) ?? { begin: 0, end: 0 }
-  return [begin, (end - begin) / 4]
+/** Where a tensor lies in the data. */
+function placeOf(tensors: StoredTensor[], name: string): { begin: number; end: number } {
+  return tensors.find((tensor) => tensor.name === name) ?? { begin: 0, end: 0 }
+}
+
+/** All parameters lie side by side, and so do the buffers after them. */
+function parametersStart(tensors: StoredTensor[], network: Network): number {
+  return placeOf(tensors, `classifier.${tensorsOf(network)[0]?.name}`).begin
 }
 
 /** Views into the data. */
-function stateOf(tensors: StoredTensor[], data: ArrayBuffer, { metric, network, unitLength }: Meaning): SearchState {
-  const floats = (name: string) => new Float32Array(data, ...placeOf(tensors, name))
-  const integers = (name: string) => new Int32Array(data, ...placeOf(tensors, name))
-  const vectors = floats('bins.vectors')
-  const parameters = new Float32Array(data, vectors.byteLength, parameterCount(network))
-  const buffers = new Float32Array(data, vectors.byteLength + parameters.byteLength, bufferCount(network))
+function viewsOf(tensors: StoredTensor[], data: ArrayBuffer) {
+  const place = (name: string, width: number): [ArrayBuffer, number, number] => {
+    const { begin, end } = placeOf(tensors, name)
+    return [data, begin, (end - begin) / width]
+  }
+  return {
+    floats: (name: string) => new Float32Array(...place(name, 4)),
+    integers: (name: string) => new Int32Array(...place(name, 4)),
+    bytes: (name: string) => new Uint8Array(...place(name, 1))
+  }
+}
+
+function stateOf(tensors: StoredTensor[], data: ArrayBuffer, meaning: Meaning): SearchState {
+  const { metric, network, unitLength, areBytes, scan } = meaning
+  const { floats, integers, bytes } = viewsOf(tensors, data)
+  const begin = parametersStart(tensors, network)
+  const parameters = new Float32Array(data, begin, parameterCount(network))
+  const buffers = new Float32Array(data, begin + parameters.byteLength, bufferCount(network))
   const input = { unitLength, mean: floats('input.mean'), scale: floats('input.scale') }
   const [temperature = 1] = floats('output.temperature')
   return {
@@ -392,12 +448,21 @@ function stateOf(tensors: StoredTensor[], data: ArrayBuffer, { metric, network, 
     dimensions: endsOf(network)[0],
     classifier: { network, parameters, buffers, input, temperature },
     bins: { offsets: integers('bins.offsets'), ids: integers('bins.ids') },
-    vectors
+    vectors: areBytes ? bytes('bins.vectors') : floats('bins.vectors'),
+    codes: codesOf(scan, { floats, bytes })
   }
+}
+
+function codesOf(scan: ScanType, { floats, bytes }: Pick<ReturnType<typeof viewsOf>, 'floats' | 'bytes'>) {
+  if (scan === 'exact') return undefined
+  const codes = bytes('codes.codes')
+  if (scan === 'pq4') return { type: scan, codes, codebooks: floats('codes.codebooks'), means: floats('codes.means') }
+  const [offset = 0, scale = 1] = floats('codes.range')
+  return { type: scan, codes, offset, scale }
 }
 
 function wordsOf(tensors: StoredTensor[], data: ArrayBuffer): WordList | undefined {
   if (tensors.at(-1)?.name !== 'words.bytes') return undefined
-  const offsets = new Int32Array(data, ...placeOf(tensors, 'words.offsets'))
-  return { offsets, bytes: new Uint8Array(data, placeOf(tensors, 'words.bytes')[0]) }
+  const { integers, bytes } = viewsOf(tensors, data)
+  return { offsets: integers('words.offsets'), bytes: bytes('words.bytes') }
 }

@@ -38,6 +38,9 @@ constexpr const char* constructorName(double) {
 constexpr const char* constructorName(std::int32_t) {
   return "Int32Array";
 }
+constexpr const char* constructorName(std::uint8_t) {
+  return "Uint8Array";
+}
 
 }  // namespace
 
@@ -59,6 +62,10 @@ std::span<double> doubles(const Napi::Object& object, const char* name) {
 
 std::span<std::int32_t> integers(const Napi::Object& object, const char* name) {
   return typedArray<std::int32_t>(object, name, napi_int32_array, "Int32Array");
+}
+
+std::span<std::uint8_t> bytes(const Napi::Object& object, const char* name) {
+  return typedArray<std::uint8_t>(object, name, napi_uint8_array, "Uint8Array");
 }
 
 double number(const Napi::Object& object, const char* name) {
@@ -113,6 +120,29 @@ Metric metric(const Napi::Object& object) {
   return Metric::innerProduct;
 }
 
+cpu::StoredBins readBins(const Napi::Object& object, std::size_t dimensions) {
+  const Napi::Env env = object.Env();
+  const auto vectors = object.Get("vectors");
+  require(env, dimensions > 0 && vectors.IsTypedArray(), "vectors", "must be a typed array");
+  cpu::StoredBins bins{metric(object), {}, integers(object, "offsets"), integers(object, "ids")};
+  bins.vectors.columns = dimensions;
+  bins.vectors.rows = bins.ids.size();
+  std::size_t size = 0;
+  if (vectors.As<Napi::TypedArray>().TypedArrayType() == napi_uint8_array) {
+    const auto values = bytes(object, "vectors");
+    bins.vectors.bytes = values.data();
+    size = values.size();
+  } else {
+    const auto values = floats(object, "vectors");
+    bins.vectors.floats = values.data();
+    size = values.size();
+  }
+  require(env, !bins.ids.empty() && size == bins.ids.size() * dimensions, "bins.ids",
+          "must have one entry a vector");
+  require(env, bins.offsets.size() >= 2, "bins.offsets", "must have one entry more than there are bins");
+  return bins;
+}
+
 template <typename T>
 std::span<T> output(Napi::Object result, const char* name, std::size_t size) {
   const Napi::Env env = result.Env();
@@ -126,6 +156,7 @@ std::span<T> output(Napi::Object result, const char* name, std::size_t size) {
 template std::span<float> output(Napi::Object, const char*, std::size_t);
 template std::span<double> output(Napi::Object, const char*, std::size_t);
 template std::span<std::int32_t> output(Napi::Object, const char*, std::size_t);
+template std::span<std::uint8_t> output(Napi::Object, const char*, std::size_t);
 
 Napi::Error toError(Napi::Env env, std::exception_ptr exception) {
   try {

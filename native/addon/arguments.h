@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "../core/types.h"
+#include "../cpu/scan/scan.h"
 
 namespace neural_lsh::addon {
 
@@ -20,6 +21,7 @@ void require(Napi::Env env, bool holds, const std::string& argument, const std::
 std::span<float> floats(const Napi::Object& object, const char* name);
 std::span<double> doubles(const Napi::Object& object, const char* name);
 std::span<std::int32_t> integers(const Napi::Object& object, const char* name);
+std::span<std::uint8_t> bytes(const Napi::Object& object, const char* name);
 
 double number(const Napi::Object& object, const char* name);
 std::size_t count(const Napi::Object& object, const char* name);  // an integer >= 0
@@ -30,6 +32,9 @@ bool has(const Napi::Object& object, const char* name);
 /// Property `name` as a matrix of `columns` columns; its length must be a multiple of that.
 Matrix matrix(const Napi::Object& object, const char* name, std::size_t columns);
 Metric metric(const Napi::Object& object);
+
+/// Properties metric, vectors (Float32Array or Uint8Array of whole rows), offsets and ids.
+cpu::StoredBins readBins(const Napi::Object& object, std::size_t dimensions);
 
 /// A new typed array of `size` zeros under `name` in the result, and the core's view of it. JavaScript's own
 /// constructor makes it: that throws where memory is short, while Node-API's function ends the process.

@@ -332,6 +332,8 @@ void setTrained(Napi::Object result, const cpu::TrainingResult& trained) {
     history.Set(i, epochObject(env, trained.history[i]));
   result.Set("history", history);
   result.Set("bestEpoch", static_cast<double>(trained.bestEpoch));
+  const auto heldOut = output<std::int32_t>(result, "heldOut", trained.heldOut.size());
+  std::copy(trained.heldOut.begin(), trained.heldOut.end(), heldOut.begin());
   if (trained.calibration) {
     Napi::Object calibration = Napi::Object::New(env);
     calibration.Set("temperature", trained.calibration->temperature);

@@ -2,7 +2,7 @@
 #include <napi.h>
 
 #include "../core/thread-pool.h"
-#include "../cpu/kernels/kernels.h"
+#include "../cpu/kernels/instruction-set.h"
 #include "parts.h"
 #include "searcher.h"
 #include "stages.h"
@@ -10,7 +10,7 @@
 namespace {
 
 Napi::Object initialize(Napi::Env env, Napi::Object exports) {
-  exports.Set("kernels", Napi::String::New(env, neural_lsh::cpu::kernels().name));
+  exports.Set("kernels", Napi::String::New(env, neural_lsh::cpu::instructionSetName()));
   exports.Set("hardwareThreads", Napi::Number::New(env, static_cast<double>(neural_lsh::hardwareThreads())));
   neural_lsh::addon::exportStages(env, exports);
   neural_lsh::addon::exportSearcher(env, exports);

@@ -1,56 +1,100 @@
 #include "searcher.h"
 
+#include <array>
 #include <memory>
+#include <optional>
+#include <vector>
 
 #include "../cpu/query.h"
 #include "arguments.h"
 #include "descriptions.h"
 #include "job-runner.h"
+#include "search-queue.h"
 
 namespace neural_lsh::addon {
 namespace {
 
-/// { metric, dimensions, vectors, offsets, ids, classifier } -> the core's index. The arrays stay
-/// JavaScript's; the classifier's numbers, few and hot, are copied.
-cpu::SearchIndex readState(const Napi::Object& state) {
-  const Napi::Env env = state.Env();
-  const std::size_t dimensions = count(state, "dimensions");
-  const Napi::Value classifier = state.Get("classifier");
-  require(env, classifier.IsObject(), "classifier", "must be an object");
-  cpu::SearchIndex index{metric(state), matrix(state, "vectors", dimensions), integers(state, "offsets"),
-                         integers(state, "ids"), cpu::Router(readClassifier(classifier.As<Napi::Object>()))};
-  const cpu::NetworkDescription& network = index.router.classifier().network;
-  require(env, network.inputs() == dimensions, "classifier.network", "must start with the dimensions");
-  require(env, index.offsets.size() == network.outputs() + 1, "bins.offsets",
-          "must have one entry more than there are bins");
-  require(env, index.ids.size() == index.vectors.rows && !index.ids.empty(), "bins.ids",
-          "must have one entry a vector");
-  return index;
+/// An index file's tensors as JavaScript hands them over. The arrays stay JavaScript's; the classifier's
+/// numbers, few and hot, are copied.
+struct State {
+  cpu::StoredBins bins;
+  cpu::Classifier classifier;
+  std::optional<cpu::ByteCodes> bytes;
+  std::optional<cpu::FourBitCodes> fourBits;
+};
+
+std::size_t perRow(Napi::Env env, const char* name, std::size_t size, std::size_t rows) {
+  require(env, rows > 0 && size % rows == 0, name, "must hold whole rows");
+  return size / rows;
 }
 
-/// The index and what keeps its arrays alive; released on the JavaScript thread only.
-struct OpenIndex {
-  cpu::SearchIndex index;
-  Napi::ObjectReference state;
-};
+void readCodes(const Napi::Object& source, State& state) {
+  const Napi::Env env = source.Env();
+  const cpu::StoredVectors& vectors = state.bins.vectors;
+  const auto codes = bytes(source, "codes");
+  const std::size_t width = perRow(env, "codes.codes", codes.size(), vectors.rows);
+  if (text(source, "type") == "int8") {
+    require(env, width == vectors.columns, "codes.codes", "must have one byte a number");
+    state.bytes = {codes, static_cast<float>(number(source, "offset")),
+                   static_cast<float>(number(source, "scale"))};
+    return;
+  }
+  const std::size_t parts = (vectors.columns + cpu::fourBitWidth - 1) / cpu::fourBitWidth;
+  state.fourBits = {codes, floats(source, "codebooks"), floats(source, "means")};
+  require(env, width == (parts + 1) / 2, "codes.codes", "must have four bits a part");
+  require(env, state.fourBits->codebooks.size() == parts * 16 * cpu::fourBitWidth, "codes.codebooks",
+          "must have 16 entries a part");
+  require(env, state.fourBits->means.size() == (state.bins.offsets.size() - 1) * vectors.columns,
+          "codes.means", "must have one row a bin");
+}
+
+/// { metric, dimensions, vectors, offsets, ids, classifier, codes? }
+State readState(const Napi::Object& source) {
+  const Napi::Env env = source.Env();
+  const std::size_t dimensions = count(source, "dimensions");
+  const Napi::Value classifier = source.Get("classifier");
+  require(env, classifier.IsObject(), "classifier", "must be an object");
+  State state{readBins(source, dimensions), readClassifier(classifier.As<Napi::Object>()), {}, {}};
+  const cpu::NetworkDescription& network = state.classifier.network;
+  require(env, network.inputs() == dimensions, "classifier.network", "must start with the dimensions");
+  require(env, state.bins.offsets.size() == network.outputs() + 1, "bins.offsets",
+          "must have one entry more than there are bins");
+  if (has(source, "codes")) readCodes(source.Get("codes").As<Napi::Object>(), state);
+  return state;
+}
+
+std::unique_ptr<cpu::Scan> makeScan(const State& state, const Job& job) {
+  if (state.fourBits) return cpu::makeFourBitScan(state.bins, *state.fourBits, job);
+  if (state.bytes) return cpu::makeByteScan(state.bins, *state.bytes, job);
+  const cpu::StoredVectors& vectors = state.bins.vectors;
+  if (vectors.bytes == nullptr) return cpu::makePlainScan(state.bins);
+  return cpu::makeByteScan(state.bins, {{vectors.bytes, vectors.rows * vectors.columns}}, job);
+}
+
+cpu::SearchIndex makeIndex(State state, const Job& job) {
+  cpu::checkBins(state.bins, job);
+  cpu::checkClassifier(state.classifier, job);
+  auto scan = makeScan(state, job);
+  return {state.bins, cpu::Router(std::move(state.classifier)), std::move(scan)};
+}
 
 struct Request {
   Matrix queries;
-  std::size_t k = 0;
-  cpu::Probing probing;
+  cpu::SearchRequest search;
 };
 
 Request readRequest(const Napi::Object& request, const cpu::SearchIndex& index) {
   const Napi::Env env = request.Env();
-  Request result{matrix(request, "queries", index.vectors.columns), count(request, "k"), {}};
-  require(env, result.k >= 1 && result.k <= index.vectors.rows, "k",
-          "must be between 1 and the number of vectors");
+  Request result{matrix(request, "queries", index.dimensions()), {count(request, "k"), {}, 0}};
+  cpu::SearchRequest& search = result.search;
+  require(env, search.k >= 1 && search.k <= index.rows(), "k", "must be between 1 and the number of vectors");
   if (has(request, "mass")) {
-    result.probing.mass = number(request, "mass");
+    search.probing.mass = number(request, "mass");
   } else {
-    result.probing.probes = count(request, "probes");
-    require(env, result.probing.probes >= 1, "probes", "must be at least 1");
+    search.probing.probes = count(request, "probes");
+    require(env, search.probing.probes >= 1, "probes", "must be at least 1");
   }
+  if (has(request, "reranked")) search.reranked = count(request, "reranked");
   return result;
 }
 
@@ -67,54 +111,23 @@ struct Answer {
   }
 };
 
-Job oneThread() {
-  Job job;
-  job.threads = 1;
-  return job;
-}
+/// A single query, told one by one: reading it from an object would take as long as the search.
+/// (query, k, probes, mass, reranked): probes 0 where the mass counts.
+struct SingleQuery {
+  std::span<const float> query;
+  cpu::SearchRequest search;
 
-/// One query is short work: libuv's pool answers it without a thread of its own.
-class SearchWorker : public Napi::AsyncWorker {
- public:
-  SearchWorker(Napi::Env env, std::shared_ptr<OpenIndex> open, const Request& request, const Answer& answer)
-      : Napi::AsyncWorker(env, "neural_lsh search"),
-        deferred_(Napi::Promise::Deferred::New(env)),
-        open_(std::move(open)),
-        query_(request.queries.data, request.queries.data + request.queries.rows * request.queries.columns),
-        request_(request),
-        output_(answer.output),
-        result_(Napi::Persistent(answer.object)) {
-    request_.queries.data = query_.data();  // a copy: the caller may change its own at once
+  SingleQuery(const Napi::CallbackInfo& info, const cpu::SearchIndex& index) {
+    const auto values = info[0].As<Napi::Float32Array>();
+    query = std::span(values.Data(), values.ElementLength());
+    search.k = info[1].As<Napi::Number>().Uint32Value();
+    search.probing.probes = info[2].As<Napi::Number>().Uint32Value();
+    search.probing.mass = info[3].As<Napi::Number>().DoubleValue();
+    search.reranked = info[4].As<Napi::Number>().Uint32Value();
+    require(info.Env(), query.size() == index.dimensions(), "query", "must have the index's dimensions");
+    require(info.Env(), search.k >= 1 && search.k <= index.rows(), "k",
+            "must be between 1 and the number of vectors");
   }
-
-  Napi::Promise promise() const { return deferred_.Promise(); }
-
- protected:
-  void Execute() override {
-    try {
-      cpu::search(open_->index, request_.queries, request_.k, request_.probing, "query", output_,
-                  oneThread());
-    } catch (...) {
-      error_ = std::current_exception();
-    }
-  }
-
-  void OnOK() override {
-    if (error_) {
-      deferred_.Reject(toError(Env(), error_).Value());
-    } else {
-      deferred_.Resolve(result_.Value());
-    }
-  }
-
- private:
-  Napi::Promise::Deferred deferred_;
-  std::shared_ptr<OpenIndex> open_;
-  std::vector<float> query_;
-  Request request_;
-  cpu::SearchOutput output_;
-  Napi::ObjectReference result_;
-  std::exception_ptr error_;
 };
 
 class Searcher : public Napi::ObjectWrap<Searcher> {
@@ -122,19 +135,20 @@ class Searcher : public Napi::ObjectWrap<Searcher> {
   static Napi::Function define(Napi::Env env) {
     return DefineClass(
         env, "Searcher",
-        {InstanceMethod<&Searcher::searchSync>("searchSync"), InstanceMethod<&Searcher::search>("search"),
-         InstanceMethod<&Searcher::searchBatch>("searchBatch"), InstanceMethod<&Searcher::route>("route"),
+        {InstanceMethod<&Searcher::setResults>("setResults"),
+         InstanceMethod<&Searcher::searchSync>("searchSync"), InstanceMethod<&Searcher::search>("search"),
+         InstanceMethod<&Searcher::searchBatch>("searchBatch"),
+         InstanceMethod<&Searcher::searchTimed>("searchTimed"), InstanceMethod<&Searcher::route>("route"),
          InstanceMethod<&Searcher::close>("close")});
   }
 
-  /// new Searcher(state): the state must have passed checkSearchState.
+  /// new Searcher(what openIndex returned)
   explicit Searcher(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Searcher>(info) {
-    const auto state = info[0].As<Napi::Object>();
-    open_ = std::make_shared<OpenIndex>(OpenIndex{readState(state), Napi::Persistent(state)});
+    open_ = *info[0].As<Napi::External<Handle>>().Data();
   }
 
  private:
-  const std::shared_ptr<OpenIndex>& open(Napi::Env env) const {
+  const Handle& open(Napi::Env env) const {
     if (!open_) {
       Napi::Error error = Napi::Error::New(env, "the index is closed");
       error.Set("code", Napi::String::New(env, "ERR_NLSH_CLOSED"));
@@ -143,49 +157,77 @@ class Searcher : public Napi::ObjectWrap<Searcher> {
     return open_;
   }
 
-  Napi::Value searchSync(const Napi::CallbackInfo& info) {
-    const auto open = this->open(info.Env());
-    const Request request = readRequest(info[0].As<Napi::Object>(), open->index);
-    const Answer answer(info.Env(), request.queries.rows, request.k);
+  /// (ids, distances, visited): where searchSync writes from now on. Arrays of its own for each search would
+  /// take JavaScript longer to hand over than to copy from these.
+  void setResults(const Napi::CallbackInfo& info) {
+    auto ids = info[0].As<Napi::Int32Array>();
+    auto distances = info[1].As<Napi::Float32Array>();
+    auto visited = info[2].As<Napi::Int32Array>();
+    require(info.Env(), ids.ElementLength() == distances.ElementLength() && visited.ElementLength() == 2,
+            "results", "must be ids and distances of one length, and two numbers more");
+    for (std::size_t i = 0; i < results_.size(); ++i)
+      results_[i] = Napi::Persistent(info[i].As<Napi::Object>());
+    ids_ = std::span(ids.Data(), ids.ElementLength());
+    distances_ = std::span(distances.Data(), distances.ElementLength());
+    visited_ = std::span(visited.Data(), visited.ElementLength());
+  }
+
+  void searchSync(const Napi::CallbackInfo& info) {
+    const Handle open = this->open(info.Env());
+    const SingleQuery single(info, open->index);
+    const std::size_t k = single.search.k;
+    require(info.Env(), k <= ids_.size(), "results", "must have room for k");
     try {
-      cpu::search(open->index, request.queries, request.k, request.probing, "query", answer.output,
-                  oneThread());
+      const cpu::Visited seen = cpu::searchOne(open->index, single.query.data(), single.search, "query",
+                                               ids_.first(k), distances_.first(k), cpu::threadScratch());
+      visited_[0] = seen.candidates;
+      visited_[1] = seen.probes;
     } catch (...) {
       throw toError(info.Env(), std::current_exception());
     }
-    return answer.object;
   }
 
-  Napi::Value search(const Napi::CallbackInfo& info) {
-    const auto open = this->open(info.Env());
-    const Request request = readRequest(info[0].As<Napi::Object>(), open->index);
-    const Answer answer(info.Env(), request.queries.rows, request.k);
-    auto worker = std::make_unique<SearchWorker>(info.Env(), open, request, answer);
-    const Napi::Promise promise = worker->promise();
-    worker->Queue();
-    static_cast<void>(worker.release());  // deletes itself when it is done
-    return promise;
+  /// (query, k, probes, mass, reranked, queue, slot): see search-queue.h
+  void search(const Napi::CallbackInfo& info) {
+    const Handle& open = this->open(info.Env());
+    const SingleQuery single(info, open->index);
+    enqueue(info[5], info[6].As<Napi::Number>().Uint32Value(), open, single.query, single.search);
   }
 
   Napi::Value searchBatch(const Napi::CallbackInfo& info) {
     const auto open = this->open(info.Env());
     const auto object = info[0].As<Napi::Object>();
     const Request request = readRequest(object, open->index);
-    const Answer answer(info.Env(), request.queries.rows, request.k);
+    const Answer answer(info.Env(), request.queries.rows, request.search.k);
     return startJob(info[1].As<Napi::Object>(), {object, answer.object,
                                                  [open, request, output = answer.output](const Job& job) {
-                                                   cpu::search(open->index, request.queries, request.k,
-                                                               request.probing, "queries", output, job);
+                                                   cpu::searchBatch(open->index, request.queries,
+                                                                    request.search, "queries", output, job);
                                                  },
                                                  nullptr});
+  }
+
+  /// As searchBatch, query by query on one thread, with the seconds that each took.
+  Napi::Value searchTimed(const Napi::CallbackInfo& info) {
+    const auto open = this->open(info.Env());
+    const auto object = info[0].As<Napi::Object>();
+    const Request request = readRequest(object, open->index);
+    const Answer answer(info.Env(), request.queries.rows, request.search.k);
+    const auto seconds = output<double>(answer.object, "seconds", request.queries.rows);
+    return startJob(info[1].As<Napi::Object>(),
+                    {object, answer.object,
+                     [open, request, output = answer.output, seconds](const Job& job) {
+                       cpu::searchTimed(open->index, request.queries, request.search, output, seconds, job);
+                     },
+                     nullptr});
   }
 
   Napi::Value route(const Napi::CallbackInfo& info) {
     const auto open = this->open(info.Env());
     const auto object = info[0].As<Napi::Object>();
-    const Matrix queries = matrix(object, "queries", open->index.vectors.columns);
+    const Matrix queries = matrix(object, "queries", open->index.dimensions());
     const std::size_t probes = count(object, "probes"), size = queries.rows * probes;
-    require(info.Env(), probes >= 1 && probes <= open->index.bins(), "probes",
+    require(info.Env(), probes >= 1 && probes <= open->index.binCount(), "probes",
             "must be between 1 and the number of bins");
     Napi::Object result = Napi::Object::New(info.Env());
     const auto bins = output<std::int32_t>(result, "bins", size);
@@ -200,22 +242,41 @@ class Searcher : public Napi::ObjectWrap<Searcher> {
 
   void close(const Napi::CallbackInfo&) { open_.reset(); }
 
-  std::shared_ptr<OpenIndex> open_;
+  Handle open_;
+  std::array<Napi::ObjectReference, 3> results_;
+  std::span<Id> ids_;
+  std::span<float> distances_;
+  std::span<std::int32_t> visited_;
 };
 
-Napi::Value checkSearchState(const Napi::CallbackInfo& info) {
-  const auto state = info[0].As<Napi::Object>();
-  return startJob(info[1].As<Napi::Object>(), {state, Napi::Object::New(info.Env()),
-                                               [index = std::make_shared<cpu::SearchIndex>(readState(state))](
-                                                   const Job& job) { cpu::checkSearchIndex(*index, job); },
-                                               nullptr});
+/// Checks a state and lays its codes out for the scan; the job's result has the handle that a Searcher is
+/// made of.
+Napi::Value openIndex(const Napi::CallbackInfo& info) {
+  const auto source = info[0].As<Napi::Object>();
+  // Two halves: the index is made on the job's thread, what keeps its arrays alive on JavaScript's.
+  const auto index = std::make_shared<std::optional<cpu::SearchIndex>>();
+  auto kept = std::make_shared<Napi::ObjectReference>(Napi::Persistent(source));
+  return startJob(info[1].As<Napi::Object>(),
+                  {source, Napi::Object::New(info.Env()),
+                   [index, state = std::make_shared<State>(readState(source))](const Job& job) {
+                     *index = makeIndex(std::move(*state), job);
+                   },
+                   [index, kept](Napi::Env env, Napi::Object result) {
+                     auto open = std::make_shared<OpenIndex>(OpenIndex{std::move(**index), std::move(*kept)});
+                     auto handle = std::make_unique<Handle>(std::move(open));
+                     result.Set("handle",
+                                Napi::External<Handle>::New(env, handle.get(),
+                                                            [](Napi::Env, Handle* data) { delete data; }));
+                     static_cast<void>(handle.release());
+                   }});
 }
 
 }  // namespace
 
 void exportSearcher(Napi::Env env, Napi::Object exports) {
   exports.Set("Searcher", Searcher::define(env));
-  exports.Set("checkSearchState", Napi::Function::New(env, checkSearchState));
+  exportSearchQueue(env, exports);
+  exports.Set("openIndex", Napi::Function::New(env, openIndex));
 }
 
 }  // namespace neural_lsh::addon

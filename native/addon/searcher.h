@@ -5,7 +5,7 @@
 
 namespace neural_lsh::addon {
 
-/// Adds class Searcher and checkSearchState(state, job) to the exports.
+/// Adds class Searcher and openIndex(state, job) to the exports.
 void exportSearcher(Napi::Env env, Napi::Object exports);
 
 }  // namespace neural_lsh::addon

@@ -6,11 +6,16 @@
 #include <utility>
 
 #include "../core/memory.h"
+#include "../cpu/approximate-graph.h"
 #include "../cpu/bins.h"
+#include "../cpu/classifier/neighbor-calibration.h"
 #include "../cpu/classifier/trainer.h"
+#include "../cpu/kmeans.h"
 #include "../cpu/knn-graph.h"
+#include "../cpu/query.h"
 #include "../cpu/similarity-graph.h"
 #include "../cpu/vectors.h"
+#include "../partition/balance.h"
 #include "../partition/kahip.h"
 #include "arguments.h"
 #include "descriptions.h"
@@ -21,7 +26,8 @@ namespace {
 
 /// Copies, on the job's thread, what the core made into an array that JavaScript owns. External buffers,
 /// which need no copy, are no choice: an environment that ends frees them while jobs still read them.
-void copy(const std::vector<std::int32_t>& values, std::span<std::int32_t> array) {
+template <typename T>
+void copy(const std::vector<T>& values, std::span<T> array) {
   std::copy(values.begin(), values.end(), array.begin());
 }
 
@@ -60,13 +66,19 @@ Napi::Value knnGraph(const Napi::CallbackInfo& info) {
   const auto result = Napi::Object::New(info.Env());
   const auto ids = output<std::int32_t>(result, "ids", vectors.rows * k);
   const auto distances = output<float>(result, "distances", vectors.rows * k);
-  return startJob(info[1].As<Napi::Object>(),
-                  {request, result,
-                   [vectors, k, ids, distances, kind = metric(request)](const Job& job) {
-                     cpu::exactKnnGraph(vectors, kind, k, ids, distances, job);
-                     returnFreedMemory();
-                   },
-                   nullptr});
+  const bool exact = text(request, "method") == "exact";
+  return startJob(info[1].As<Napi::Object>(), {request, result,
+                                               [vectors, k, ids, distances, exact, kind = metric(request),
+                                                seed = count(request, "seed")](const Job& job) {
+                                                 if (exact) {
+                                                   cpu::exactKnnGraph(vectors, kind, k, ids, distances, job);
+                                                 } else {
+                                                   cpu::approximateKnnGraph(vectors, kind, k, seed, ids,
+                                                                            distances, job);
+                                                 }
+                                                 returnFreedMemory();
+                                               },
+                                               nullptr});
 }
 
 Napi::Value exactSearch(const Napi::CallbackInfo& info) {
@@ -134,7 +146,7 @@ Napi::Value partition(const Napi::CallbackInfo& info) {
   const Graph graph{integers(request, "xadj"), integers(request, "adjncy"), integers(request, "adjcwgt")};
   const PartitionOptions options{static_cast<std::int32_t>(number(request, "bins")),
                                  number(request, "imbalance"), kahipMode(request),
-                                 static_cast<std::int32_t>(number(request, "seed"))};
+                                 static_cast<std::int32_t>(number(request, "seed")), count(request, "seeds")};
   const auto result = Napi::Object::New(info.Env());
   const auto labels = output<std::int32_t>(result, "labels", graph.nodes());
   const auto partition = std::make_shared<Partition>();
@@ -179,7 +191,77 @@ Napi::Value trainClassifier(const Napi::CallbackInfo& info) {
        [trained](Napi::Env, Napi::Object result) { setTrained(result, *trained); }});
 }
 
-/// With `from` and `to` (the same array, or another of its size) the rows are reordered, too.
+Napi::Value kmeans(const Napi::CallbackInfo& info) {
+  const auto request = info[0].As<Napi::Object>();
+  const Matrix vectors = matrix(request, "vectors", count(request, "dimensions"));
+  cpu::KmeansOptions options;
+  options.bins = count(request, "bins");
+  options.iterations = count(request, "iterations");
+  options.seed = count(request, "seed");
+  require(info.Env(), options.bins >= 1 && options.bins <= vectors.rows, "bins",
+          "must be between 1 and the number of vectors");
+  const auto result = Napi::Object::New(info.Env());
+  const auto labels = output<std::int32_t>(result, "labels", vectors.rows);
+  const auto centroids = output<float>(result, "centroids", options.bins * vectors.columns);
+  struct Figures {
+    double balance, meanSquaredError;
+  };
+  const auto figures = std::make_shared<Figures>();
+  return startJob(info[1].As<Napi::Object>(),
+                  {request, result,
+                   [vectors, options, labels, centroids, figures](const Job& job) {
+                     const cpu::Kmeans found = cpu::kmeans(vectors, options, job);
+                     copy(found.labels, labels);
+                     copy(found.centroids, centroids);
+                     const std::vector<std::size_t> sizes = binSizes(found.labels, options.bins);
+                     const auto largest = static_cast<double>(*std::max_element(sizes.begin(), sizes.end()));
+                     *figures = {
+                         largest * static_cast<double>(options.bins) / static_cast<double>(vectors.rows),
+                         found.meanSquaredError};
+                   },
+                   [figures](Napi::Env env, Napi::Object result) {
+                     result.Set("balance", Napi::Number::New(env, figures->balance));
+                     result.Set("meanSquaredError", Napi::Number::New(env, figures->meanSquaredError));
+                   }});
+}
+
+/// Whether all numbers are integers in 0 .. 255, as bytes hold them.
+Napi::Value areBytes(const Napi::CallbackInfo& info) {
+  const auto request = info[0].As<Napi::Object>();
+  const Matrix vectors = matrix(request, "vectors", 1);
+  const auto answer = std::make_shared<bool>();
+  return startJob(info[1].As<Napi::Object>(),
+                  {request, Napi::Object::New(info.Env()),
+                   [vectors, answer](const Job& job) { *answer = cpu::areBytes(vectors, job); },
+                   [answer](Napi::Env env, Napi::Object result) {
+                     result.Set("areBytes", Napi::Boolean::New(env, *answer));
+                   }});
+}
+
+/// { classifier, queries, neighborBins } -> the temperature that fits, with the calibration errors.
+Napi::Value calibrateToNeighbors(const Napi::CallbackInfo& info) {
+  const auto request = info[0].As<Napi::Object>();
+  const auto classifier =
+      std::make_shared<cpu::Classifier>(readClassifier(request.Get("classifier").As<Napi::Object>()));
+  const Matrix queries = matrix(request, "queries", classifier->network.inputs());
+  const auto neighborBins = integers(request, "neighborBins");
+  require(info.Env(), queries.rows > 0 && !neighborBins.empty() && neighborBins.size() % queries.rows == 0,
+          "neighborBins", "must have a row for each query");
+  const auto calibration = std::make_shared<cpu::Calibration>();
+  return startJob(info[1].As<Napi::Object>(),
+                  {request, Napi::Object::New(info.Env()),
+                   [classifier, queries, neighborBins, calibration](const Job& job) {
+                     *calibration = cpu::calibrateToNeighbors(*classifier, queries, neighborBins, job);
+                   },
+                   [calibration](Napi::Env env, Napi::Object result) {
+                     result.Set("temperature", Napi::Number::New(env, calibration->temperature));
+                     result.Set("errorBefore", Napi::Number::New(env, calibration->errorBefore));
+                     result.Set("errorAfter", Napi::Number::New(env, calibration->errorAfter));
+                   }});
+}
+
+/// With `from` and `to` (the same array, or another of its size, bytes where all numbers are) the rows are
+/// reordered, too.
 Napi::Value groupIntoBins(const Napi::CallbackInfo& info) {
   const auto request = info[0].As<Napi::Object>();
   const auto labels = integers(request, "labels");
@@ -189,28 +271,76 @@ Napi::Value groupIntoBins(const Napi::CallbackInfo& info) {
   const auto ids = output<std::int32_t>(result, "ids", labels.size());
   Matrix from;
   std::span<float> to;
+  std::span<std::uint8_t> toBytes;
   if (has(request, "from")) {
     from = matrix(request, "from", count(request, "dimensions"));
-    to = floats(request, "to");
-    require(info.Env(), from.rows == labels.size() && to.size() == from.rows * from.columns, "vectors",
-            "must have one row a label");
+    const auto target = request.Get("to");
+    require(info.Env(), target.IsTypedArray(), "to", "must be a typed array");
+    if (target.As<Napi::TypedArray>().TypedArrayType() == napi_uint8_array) {
+      toBytes = bytes(request, "to");
+    } else {
+      to = floats(request, "to");
+    }
+    require(info.Env(), from.rows == labels.size() && to.size() + toBytes.size() == from.rows * from.columns,
+            "vectors", "must have one row a label");
   }
-  return startJob(info[1].As<Napi::Object>(), {request, result,
-                                               [labels, bins, offsets, ids, from, to](const Job& job) {
-                                                 cpu::groupIntoBins(labels, bins, offsets, ids);
-                                                 if (from.data != nullptr)
-                                                   cpu::reorderRows(from, ids, to, job);
-                                               },
-                                               nullptr});
+  return startJob(info[1].As<Napi::Object>(),
+                  {request, result,
+                   [labels, bins, offsets, ids, from, to, toBytes](const Job& job) {
+                     cpu::groupIntoBins(labels, bins, offsets, ids);
+                     if (!to.empty()) cpu::reorderRows(from, ids, to, job);
+                     if (!toBytes.empty()) cpu::reorderRows(from, ids, toBytes, job);
+                   },
+                   nullptr});
+}
+
+/// Codes of the vectors in bins: { type: 'int8' } -> codes, offset, scale; { type: 'pq4', seed } -> codes,
+/// codebooks, means.
+Napi::Value encode(const Napi::CallbackInfo& info) {
+  const auto request = info[0].As<Napi::Object>();
+  const cpu::StoredBins bins = readBins(request, count(request, "dimensions"));
+  const std::size_t rows = bins.vectors.rows, columns = bins.vectors.columns;
+  const auto result = Napi::Object::New(info.Env());
+  if (text(request, "type") == "int8") {
+    const auto codes = output<std::uint8_t>(result, "codes", rows * columns);
+    const auto range = std::make_shared<cpu::ByteRange>();
+    return startJob(
+        info[1].As<Napi::Object>(),
+        {request, result,
+         [bins, codes, range](const Job& job) { *range = cpu::encodeBytes(bins.vectors, codes, job); },
+         [range](Napi::Env env, Napi::Object result) {
+           result.Set("offset", Napi::Number::New(env, range->offset));
+           result.Set("scale", Napi::Number::New(env, range->scale));
+         }});
+  }
+  const std::size_t parts = (columns + cpu::fourBitWidth - 1) / cpu::fourBitWidth;
+  const auto codes = output<std::uint8_t>(result, "codes", rows * ((parts + 1) / 2));
+  const auto codebooks = output<float>(result, "codebooks", parts * 16 * cpu::fourBitWidth);
+  const auto means = output<float>(result, "means", (bins.offsets.size() - 1) * columns);
+  return startJob(info[1].As<Napi::Object>(),
+                  {request, result,
+                   [bins, codes, codebooks, means, seed = count(request, "seed")](const Job& job) {
+                     cpu::checkBins(bins, job);
+                     cpu::encodeFourBits(bins, seed, codes, codebooks, means, job);
+                   },
+                   nullptr});
 }
 
 }  // namespace
 
 void exportStages(Napi::Env env, Napi::Object exports) {
   const std::pair<const char*, Napi::Value (*)(const Napi::CallbackInfo&)> functions[] = {
-      {"prepareVectors", prepareVectors},   {"knnGraph", knnGraph},   {"exactSearch", exactSearch},
-      {"similarityGraph", similarityGraph}, {"partition", partition}, {"trainClassifier", trainClassifier},
+      {"prepareVectors", prepareVectors},
+      {"knnGraph", knnGraph},
+      {"exactSearch", exactSearch},
+      {"similarityGraph", similarityGraph},
+      {"partition", partition},
+      {"trainClassifier", trainClassifier},
       {"groupIntoBins", groupIntoBins},
+      {"kmeans", kmeans},
+      {"areBytes", areBytes},
+      {"encode", encode},
+      {"calibrateToNeighbors", calibrateToNeighbors},
   };
   for (const auto& [name, function] : functions) exports.Set(name, Napi::Function::New(env, function, name));
 }

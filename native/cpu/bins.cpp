@@ -1,6 +1,7 @@
 #include "bins.h"
 
 #include <algorithm>
+#include <atomic>
 #include <string>
 #include <vector>
 
@@ -61,6 +62,35 @@ void reorderRows(const Matrix& from, std::span<const Id> order, std::span<float>
       std::copy_n(from.row(static_cast<std::size_t>(order[i])), from.columns, to.data() + i * from.columns);
     }
   });
+}
+
+void reorderRows(const Matrix& from, std::span<const Id> order, std::span<std::uint8_t> to, const Job& job) {
+  forChunks(from.rows, chunkRows(from.columns), job.threads, [&](std::size_t begin, std::size_t end) {
+    job.check();
+    for (std::size_t i = begin; i < end; ++i) {
+      const float* row = from.row(static_cast<std::size_t>(order[i]));
+      std::transform(row, row + from.columns, to.data() + i * from.columns,
+                     [](float value) { return static_cast<std::uint8_t>(static_cast<int>(value)); });
+    }
+  });
+}
+
+bool areBytes(const Matrix& vectors, const Job& job) {
+  std::atomic<bool> found{true};
+  forChunks(vectors.rows, chunkRows(vectors.columns), job.threads, [&](std::size_t begin, std::size_t end) {
+    job.check();
+    if (!found.load(std::memory_order_relaxed)) return;
+    // A float plus 2^23 is rounded to an integer. What is not a number is not equal to itself.
+    constexpr float rounding = 0x1p23F;
+    const float *value = vectors.row(begin), *last = vectors.row(end);
+    unsigned others = 0;
+    for (; value != last; ++value) {
+      others |=
+          static_cast<unsigned>(!(*value >= 0 && *value <= 255 && (*value + rounding) - rounding == *value));
+    }
+    if (others != 0) found.store(false, std::memory_order_relaxed);
+  });
+  return found;
 }
 
 }  // namespace neural_lsh::cpu

@@ -1,9 +1,12 @@
 #include "distance-tiles.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 
 #include "../core/aligned-buffer.h"
+#include "chunks.h"
+#include "kernels/panels.h"
 #include "packed-product.h"
 
 namespace neural_lsh::cpu {
@@ -11,6 +14,7 @@ namespace {
 
 constexpr double unitRoundoff = 0x1.0p-24;
 constexpr std::size_t tileColumnCount = 512;
+static_assert(panelBlockSteps <= maxDepth, "tileError counts on blocks that are at most as deep");
 
 const float* shiftPointer(const std::vector<float>& shift) {
   return shift.empty() ? nullptr : shift.data();
@@ -66,11 +70,36 @@ TilePoints tilePoints(const Matrix& points, const std::vector<float>& shift, Met
 
 double tileError(std::size_t columns, Metric metric, double norm, double term, double maxNorm,
                  double maxTerm) {
+  // Additions one after the other: those of a block, those of the blocks; 4 for the subtraction of the shift.
   const DepthBlocks depth(columns);
-  const auto chain = static_cast<double>(depth.size + depth.count + 4);  // + 4: the subtraction of the shift
+  const auto chain = static_cast<double>(std::min(columns, maxDepth) + depth.count + 4);
   const double products = std::abs(tileScale(metric)) * norm * maxNorm;
   return 1.01 * chain * unitRoundoff * products + 16 * unitRoundoff * (term + maxTerm + products) +
          static_cast<double>(columns) * 0x1.0p-125;
+}
+
+std::optional<std::vector<std::uint8_t>> asBytes(const Matrix& points, const Job& job) {
+  const std::size_t count = points.rows * points.columns;
+  // Most data that are not integers show it at once: nothing is allocated for them.
+  const auto isByte = [](float value) {
+    return value >= 0 && value <= 255 && value == static_cast<float>(static_cast<std::uint8_t>(value));
+  };
+  if (!std::all_of(points.data, points.data + std::min(count, chunkNumbers), isByte)) return std::nullopt;
+  std::vector<std::uint8_t> bytes(count);
+  std::atomic<bool> integers = true;
+  forChunks(count, chunkNumbers, job.threads, [&](std::size_t begin, std::size_t end) {
+    job.check();
+    if (!integers) return;
+    bool here = true;
+    for (std::size_t i = begin; i < end; ++i) {
+      const float value = std::clamp(points.data[i], 0.0F, 255.0F);
+      bytes[i] = static_cast<std::uint8_t>(value);
+      here &= points.data[i] == static_cast<float>(bytes[i]);
+    }
+    if (!here) integers = false;
+  });
+  if (!integers) return std::nullopt;
+  return bytes;
 }
 
 std::size_t tileBlockRows(std::size_t columns) {

@@ -2,9 +2,12 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
+#include <optional>
 #include <vector>
 
+#include "../core/job.h"
 #include "../core/types.h"
 
 namespace neural_lsh::cpu {
@@ -30,6 +33,9 @@ TilePoints tilePoints(const Matrix& points, const std::vector<float>& shift, Met
 /// sec. 3.1).
 double tileError(std::size_t columns, Metric metric, double norm, double term, double maxNorm,
                  double maxTerm);
+
+/// The vectors as bytes, row by row, if every value is an integer in [0, 255].
+std::optional<std::vector<std::uint8_t>> asBytes(const Matrix& points, const Job& job);
 
 struct Range {
   std::size_t begin, end;

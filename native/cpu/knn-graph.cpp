@@ -3,21 +3,30 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <mutex>
+#include <numeric>
+#include <optional>
+#include <utility>
 #include <vector>
 
+#include "../core/aligned-buffer.h"
 #include "../core/thread-pool.h"
+#include "chunks.h"
 #include "distance-tiles.h"
+#include "kernels/byte-products.h"
+#include "kernels/float-products.h"
 #include "kernels/kernels.h"
 #include "nearest-lists.h"
+#include "packed-product.h"
 
 namespace neural_lsh::cpu {
 namespace {
 
 /// The float tiles keep a few more than k, so that their rounding almost never hides a true neighbor.
 std::size_t listCapacity(std::size_t k, std::size_t available) {
-  return std::min(available, k + std::max<std::size_t>(8, k / 4));
+  return std::min(available, k + std::max<std::size_t>(4, k / 8));
 }
 
 struct Neighbor {
@@ -26,12 +35,7 @@ struct Neighbor {
   friend auto operator<=>(const Neighbor&, const Neighbor&) = default;
 };
 
-struct Pair {
-  std::uint32_t row, column;  // inside the tile
-  float distance;
-};
-
-/// One all-pairs problem: `rows` against `columns`, which are the same set for a graph.
+/// One problem in floats: `rows` against `columns`, which are the same set for a graph.
 struct Problem {
   Metric metric;
   std::size_t k;
@@ -59,104 +63,180 @@ struct Problem {
   }
 };
 
-class Collector {
- public:
-  Collector(const Problem& problem, NearestLists& lists)
-      : problem_(problem), lists_(lists), scale_(tileScale(problem.metric)) {}
+/// A set of vectors as panels need it: their terms (panels.h), and how a range of them is packed.
+template <typename Value>
+struct PanelSet {
+  std::size_t rows;
+  std::span<const Value> terms;
+  std::function<void(Range range, std::uint32_t* out)> pack;
+};
 
-  /// Selects from a tile into the rows' lists and, for a graph (only j > i counts there), into the columns'
-  /// too.
-  void visit(const ProductTile& tile, std::size_t rowLock, std::size_t columnLock) const {
-    thread_local std::vector<float> rowThresholds, columnThresholds;
-    thread_local std::vector<TileCandidate> found;
-    thread_local std::vector<Pair> pairs;
-    copyThresholds(tile.rows, rowLock, rowThresholds);
-    if (problem_.isGraph) {
-      copyThresholds(tile.columns, columnLock, columnThresholds);
-    } else {
-      columnThresholds.assign(tile.columns.size(), -std::numeric_limits<float>::infinity());
-    }
-    found.resize(tile.columns.size());
-    pairs.clear();
-    for (std::size_t r = 0; r < tile.rows.size(); ++r) {
-      const std::size_t row = tile.rows.begin + r;
-      // Of a graph's diagonal tiles only the part right of the diagonal.
-      const std::size_t first =
-          problem_.isGraph && row >= tile.columns.begin ? row + 1 - tile.columns.begin : 0;
-      if (first >= tile.columns.size()) continue;
-      const std::size_t count = kernels().selectBelow(
-          tile.products + r * tile.stride + first, tile.columns.size() - first, problem_.queries().terms[row],
-          problem_.columns.terms.data() + tile.columns.begin + first, scale_, rowThresholds[r],
-          columnThresholds.data() + first, found.data());
-      for (std::size_t i = 0; i < count; ++i) {
-        pairs.push_back({static_cast<std::uint32_t>(r), static_cast<std::uint32_t>(found[i].column + first),
-                         found[i].distance});
+/// All pairs of two sets, which are the same one for a graph: only those with row < column count there.
+template <typename Value>
+struct AllPairs {
+  const PanelKernels<Value>& panels;
+  std::size_t depth;
+  Value scale;
+  PanelSet<Value> rows, columns;
+  bool isGraph;
+};
+
+/// Vectors of a block: a multiple of the panels' width. Two packed ones stay in the outer cache, and there
+/// are enough blocks for many threads.
+template <typename Value>
+std::size_t rowsPerBlock(const AllPairs<Value>& pairs) {
+  constexpr std::size_t blockBytes = std::size_t{3} << 20, maxRows = 1920, minBlocks = 16;
+  const std::size_t width = pairs.panels.panelWidth;
+  const std::size_t fitting = blockBytes / (pairs.panels.panelWords(pairs.depth) * sizeof(std::uint32_t));
+  const std::size_t wanted = std::max(pairs.rows.rows, pairs.columns.rows) / minBlocks / width + 1;
+  return std::clamp<std::size_t>(std::min(fitting, wanted), 1, maxRows / width) * width;
+}
+
+/// A range of a set in panels, with the largest distance that each of its lists still takes. What fills up
+/// the last panel is too far from everything.
+template <typename Value>
+struct PanelBlock {
+  PanelBlock(const AllPairs<Value>& pairs, const PanelSet<Value>& set, Range rowsOfSet)
+      : range(rowsOfSet),
+        words(pairs.panels.packedWords(range.size(), pairs.depth)),
+        terms(roundUp(range.size(), pairs.panels.panelWidth), farTerm),
+        limits(terms.size(), std::numeric_limits<Value>::lowest()) {
+    set.pack(range, words.data());
+    std::copy_n(set.terms.data() + range.begin, range.size(), terms.data());
+  }
+
+  TileSide<Value> side(std::size_t first) const { return {terms.data() + first, limits.data() + first}; }
+
+  static constexpr Value farTerm = std::numeric_limits<Value>::has_infinity
+                                       ? std::numeric_limits<Value>::infinity()
+                                       : std::numeric_limits<Value>::max() / 2;
+  Range range;
+  AlignedBuffer<std::uint32_t> words;
+  std::vector<Value> terms, limits;
+};
+
+/// Selects from all tiles of two blocks into the lists of the rows and, for a graph, of the columns too.
+template <typename Value>
+class BlockScan {
+ public:
+  BlockScan(const AllPairs<Value>& pairs, NearestLists<Value>& lists, PanelBlock<Value>& rows,
+            PanelBlock<Value>& columns)
+      : pairs_(pairs),
+        lists_(lists),
+        rows_(rows),
+        columns_(columns),
+        found_(pairs.panels.tileRows * pairs.panels.panelWidth) {}
+
+  void run() {
+    loadLimits(rows_);
+    if (pairs_.isGraph) loadLimits(columns_);
+    // Rows that stay in the inner cache while panels of columns pass by.
+    constexpr std::size_t cachedBytes = std::size_t{1} << 18;
+    const std::size_t width = pairs_.panels.panelWidth;
+    const std::size_t panelBytes = pairs_.panels.panelWords(pairs_.depth) * sizeof(std::uint32_t);
+    const std::size_t step = std::max<std::size_t>(1, cachedBytes / panelBytes) * width;
+    for (std::size_t first = 0; first < rows_.range.size(); first += step) {
+      const std::size_t end = std::min(first + step, rows_.range.size());
+      for (std::size_t column = 0; column < columns_.range.size(); column += width) {
+        scanPanel(first, end, column);
       }
     }
-    insert(tile, pairs, rowLock, columnLock);
   }
 
  private:
-  void copyThresholds(Range range, std::size_t lockRow, std::vector<float>& out) const {
-    const auto guard = lists_.lock(lockRow);
-    out.assign(lists_.thresholds() + range.begin, lists_.thresholds() + range.end);
+  // So many pairs are worth taking the locks; before a list is full it takes everything.
+  static constexpr std::size_t maxWaiting = 1024;
+
+  void loadLimits(PanelBlock<Value>& block) const {
+    const auto guard = lists_.lock(block.range.begin);
+    std::copy(lists_.thresholds() + block.range.begin, lists_.thresholds() + block.range.end,
+              block.limits.begin());
   }
 
-  void insert(const ProductTile& tile, const std::vector<Pair>& pairs, std::size_t rowLock,
-              std::size_t columnLock) const {
-    {
-      const auto guard = lists_.lock(rowLock);
-      for (const Pair& pair : pairs) {
-        const std::size_t row = tile.rows.begin + pair.row;
-        if (pair.distance <= lists_.thresholds()[row])
-          lists_.insert(row, pair.distance, static_cast<Id>(tile.columns.begin + pair.column));
-      }
+  /// Rows [first, end) against the panel that begins at `column`.
+  void scanPanel(std::size_t first, std::size_t end, std::size_t column) {
+    const PanelKernels<Value>& panels = pairs_.panels;
+    const std::size_t steps = panels.steps(pairs_.depth);
+    const std::uint32_t* const panel = panels.rowsFrom(columns_.words.data(), column, pairs_.depth);
+    const std::size_t endColumn = std::min(column + panels.panelWidth, columns_.range.size());
+    for (std::size_t row = first; row < end; row += panels.tileRows) {
+      if (pairs_.isGraph && columns_.range.begin + endColumn <= rows_.range.begin + row + 1) break;
+      const std::size_t count =
+          panels.select(steps, panels.rowsFrom(rows_.words.data(), row, pairs_.depth), panel, pairs_.scale,
+                        rows_.side(row), columns_.side(column), found_.data());
+      for (std::size_t i = 0; i < count; ++i) keep(found_[i], row, column);
+      if (waiting_.size() >= maxWaiting) insert();
     }
-    if (!problem_.isGraph) return;
-    const auto guard = lists_.lock(columnLock);
-    for (const Pair& pair : pairs) {
-      const std::size_t column = tile.columns.begin + pair.column;
-      if (pair.distance <= lists_.thresholds()[column])
-        lists_.insert(column, pair.distance, static_cast<Id>(tile.rows.begin + pair.row));
+    if (!waiting_.empty()) insert();
+  }
+
+  void keep(TilePair<Value> pair, std::size_t row, std::size_t column) {
+    pair.row += static_cast<std::uint32_t>(row);
+    pair.column += static_cast<std::uint32_t>(column);
+    if (pair.row >= rows_.range.size() || pair.column >= columns_.range.size()) return;
+    if (pairs_.isGraph && columns_.range.begin + pair.column <= rows_.range.begin + pair.row) return;
+    waiting_.push_back(pair);
+  }
+
+  void insert() {
+    insert(rows_, columns_, &TilePair<Value>::row, &TilePair<Value>::column);
+    if (pairs_.isGraph) insert(columns_, rows_, &TilePair<Value>::column, &TilePair<Value>::row);
+    waiting_.clear();
+  }
+
+  /// Into the lists of one side the ids of the other.
+  void insert(PanelBlock<Value>& to, const PanelBlock<Value>& from, std::uint32_t TilePair<Value>::* target,
+              std::uint32_t TilePair<Value>::* source) {
+    const auto guard = lists_.lock(to.range.begin);
+    for (const TilePair<Value>& pair : waiting_) {
+      if (pair.distance > to.limits[pair.*target]) continue;
+      const std::size_t row = to.range.begin + pair.*target;
+      lists_.insert(row, pair.distance, static_cast<Id>(from.range.begin + pair.*source));
+      to.limits[pair.*target] = lists_.thresholds()[row];
     }
   }
 
-  const Problem& problem_;
-  NearestLists& lists_;
-  float scale_;
+  const AllPairs<Value>& pairs_;
+  NearestLists<Value>& lists_;
+  PanelBlock<Value>& rows_;
+  PanelBlock<Value>& columns_;
+  std::vector<TilePair<Value>> found_, waiting_;
 };
 
-struct BlockPair {
-  Range rows, columns;
-};
-
-std::vector<BlockPair> blockPairs(const Problem& problem, std::size_t blockSize) {
-  const std::size_t rows = problem.queries().points.rows, columns = problem.columns.points.rows;
-  std::vector<BlockPair> pairs;
-  for (std::size_t r = 0; r < rows; r += blockSize) {
-    for (std::size_t c = problem.isGraph ? r : 0; c < columns; c += blockSize) {
-      pairs.push_back({{r, std::min(r + blockSize, rows)}, {c, std::min(c + blockSize, columns)}});
-    }
+/// The nearest `capacity` columns of every row.
+template <typename Value>
+NearestLists<Value> collect(const AllPairs<Value>& pairs, std::size_t capacity, const Job& job) {
+  const std::size_t size = rowsPerBlock(pairs);
+  const auto block = [size](const PanelSet<Value>& set, std::size_t i) {
+    return Range{i * size, std::min((i + 1) * size, set.rows)};
+  };
+  struct Task {
+    std::size_t row, firstColumn, endColumn;  // blocks
+  };
+  constexpr std::size_t run = 4;  // blocks of columns for which one of rows is packed
+  const std::size_t columnBlocks = (pairs.columns.rows + size - 1) / size;
+  std::vector<Task> tasks;
+  for (std::size_t r = 0; r * size < pairs.rows.rows; ++r) {
+    for (std::size_t c = pairs.isGraph ? r : 0; c < columnBlocks; c += run)
+      tasks.push_back({r, c, std::min(c + run, columnBlocks)});
   }
-  return pairs;
-}
-
-void collect(const Problem& problem, std::size_t blockSize, NearestLists& lists, const Job& job) {
-  const Collector collector(problem, lists);
-  const std::vector<BlockPair> pairs = blockPairs(problem, blockSize);
+  NearestLists<Value> lists(pairs.rows.rows, capacity, size);
   std::atomic<std::size_t> done{0};
-  parallelFor(pairs.size(), job.threads, [&](std::size_t i) {
-    job.check();
-    const BlockPair& pair = pairs[i];
-    forEachTile(problem.queries().points, pair.rows, problem.columns.points, pair.columns, problem.shift,
-                problem.isGraph,
-                [&](const ProductTile& tile) { collector.visit(tile, pair.rows.begin, pair.columns.begin); });
-    job.progress(++done, pairs.size());
+  parallelFor(tasks.size(), job.threads, [&](std::size_t i) {
+    PanelBlock<Value> rows(pairs, pairs.rows, block(pairs.rows, tasks[i].row));
+    for (std::size_t c = tasks[i].firstColumn; c < tasks[i].endColumn; ++c) {
+      job.check();
+      PanelBlock<Value> columns(pairs, pairs.columns, block(pairs.columns, c));
+      BlockScan(pairs, lists, rows, columns).run();
+    }
+    job.progress(++done, tasks.size());
   });
+  return lists;
 }
 
 /// Ranks a row's list exactly. Returns whether it certainly holds the k nearest.
-bool rank(const Problem& problem, const NearestLists& lists, std::size_t row, std::vector<Neighbor>& out) {
+bool rank(const Problem& problem, const NearestLists<float>& lists, std::size_t row,
+          std::vector<Neighbor>& out) {
   const Matrix& points = problem.columns.points;
   const float* query = problem.queries().points.row(row);
   const std::span<const NearestKey> keys = lists.row(row);
@@ -265,19 +345,31 @@ void searchAgain(const Problem& problem, std::span<const OpenRow> open, std::siz
     write(lists[i]->sorted(), open[i].row, problem.k, ids, distances);
 }
 
+PanelSet<float> panelSet(const TilePoints& points, const std::vector<float>& shift) {
+  return {points.points.rows, points.terms, [&points, &shift](Range range, std::uint32_t* out) {
+            packFloats(points.points.row(range.begin), points.points.columns, range.size(),
+                       points.points.columns, shift.empty() ? nullptr : shift.data(), out);
+          }};
+}
+
 void solve(const Problem& problem, std::span<Id> ids, std::span<float> distances, const Job& job) {
   const std::size_t rows = problem.queries().points.rows;
   const std::size_t available = problem.columns.points.rows - (problem.isGraph ? 1 : 0);
   const std::size_t blockSize = tileBlockRows(problem.columns.points.columns);
   std::vector<OpenRow> open;
   {
-    NearestLists lists(rows, listCapacity(problem.k, available), blockSize);
-    collect(problem, blockSize, lists, job);
+    const AllPairs<float> pairs{floatPanels(),
+                                problem.columns.points.columns,
+                                tileScale(problem.metric),
+                                panelSet(problem.queries(), problem.shift),
+                                panelSet(problem.columns, problem.shift),
+                                problem.isGraph};
+    const NearestLists<float> lists = collect(pairs, listCapacity(problem.k, available), job);
     std::mutex mutex;
-    parallelFor((rows + blockSize - 1) / blockSize, job.threads, [&](std::size_t block) {
+    forChunks(rows, chunkRows(pairs.depth), job.threads, [&](std::size_t begin, std::size_t end) {
       job.check();
       std::vector<Neighbor> neighbors;
-      for (std::size_t row = block * blockSize; row < std::min((block + 1) * blockSize, rows); ++row) {
+      for (std::size_t row = begin; row < end; ++row) {
         const bool certain = rank(problem, lists, row, neighbors);
         write(neighbors, row, problem.k, ids, distances);
         if (certain) continue;
@@ -290,6 +382,50 @@ void solve(const Problem& problem, std::span<Id> ids, std::span<float> distances
     searchAgain(problem, std::span(open).subspan(i, std::min(blockSize, open.size() - i)), blockSize, ids,
                 distances, job);
   }
+}
+
+/// Vectors of bytes and their squared norms.
+struct BytePoints {
+  BytePoints(std::vector<std::uint8_t> values, std::size_t columns)
+      : bytes(std::move(values)), depth(columns), squaredNorms(bytes.size() / columns) {
+    for (std::size_t i = 0; i < squaredNorms.size(); ++i) {
+      const std::uint8_t* row = bytes.data() + i * depth;
+      squaredNorms[i] = std::inner_product(row, row + depth, row, 0);
+    }
+  }
+
+  PanelSet<std::int32_t> panelSet() const {
+    return {squaredNorms.size(), squaredNorms, [this](Range range, std::uint32_t* out) {
+              packBytes(bytes.data() + range.begin * depth, depth, range.size(), depth, out);
+            }};
+  }
+
+  std::vector<std::uint8_t> bytes;
+  std::size_t depth;
+  std::vector<std::int32_t> squaredNorms;
+};
+
+/// Squared distances of bytes are exact at once: nothing is left to be ranked again.
+void solveBytes(const BytePoints& points, const BytePoints& queries, bool isGraph, std::size_t k,
+                std::span<Id> ids, std::span<float> distances, const Job& job) {
+  const AllPairs<std::int32_t> pairs{bytePanels(),       points.depth,      -2,
+                                     queries.panelSet(), points.panelSet(), isGraph};
+  const NearestLists<std::int32_t> lists = collect(pairs, k, job);
+  for (std::size_t row = 0; row < pairs.rows.rows; ++row) {
+    for (std::size_t i = 0; i < k; ++i) {
+      const NearestKey key = lists.row(row)[i];
+      ids[row * k + i] = keyId(key);
+      distances[row * k + i] = static_cast<float>(keyDistance<std::int32_t>(key));
+    }
+  }
+}
+
+/// The vectors as bytes where their products may be taken from those.
+std::optional<BytePoints> bytePoints(const Matrix& points, Metric metric, const Job& job) {
+  if (metric != Metric::euclidean || points.columns > maxByteDepth) return std::nullopt;
+  auto bytes = asBytes(points, job);
+  if (!bytes) return std::nullopt;
+  return BytePoints(std::move(*bytes), points.columns);
 }
 
 }  // namespace
@@ -307,12 +443,19 @@ double exactDistance(Metric metric, const float* a, const float* b, std::size_t 
 
 void exactKnnGraph(const Matrix& points, Metric metric, std::size_t k, std::span<Id> ids,
                    std::span<float> distances, const Job& job) {
+  if (const auto bytes = bytePoints(points, metric, job)) {
+    return solveBytes(*bytes, *bytes, true, k, ids, distances, job);
+  }
   solve(Problem(points, points, metric, k, true), ids, distances, job);
 }
 
 void exactSearch(const Matrix& points, const Matrix& queries, Metric metric, std::size_t k, std::span<Id> ids,
                  std::span<float> distances, const Job& job) {
   if (queries.rows == 0) return;
+  if (const auto byteQueries = bytePoints(queries, metric, job)) {
+    if (const auto bytes = bytePoints(points, metric, job))
+      return solveBytes(*bytes, *byteQueries, false, k, ids, distances, job);
+  }
   solve(Problem(points, queries, metric, k, false), ids, distances, job);
 }
 

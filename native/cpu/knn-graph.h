@@ -12,7 +12,8 @@ namespace neural_lsh::cpu {
 /// For each point its k nearest others, nearest first, ties by smaller id: ids and distances are points.rows
 /// x k. Only half of the n^2 products are computed. The result equals brute force in double precision: what
 /// the float tiles select is ranked again exactly, with an error bound that says when a row must be searched
-/// again. Rows must be finite (unit rows for cosine); 1 <= k < points.rows.
+/// again; Euclidean distances of integers in [0, 255] come exact from products of bytes. Rows must be finite
+/// (unit rows for cosine); 1 <= k < points.rows.
 void exactKnnGraph(const Matrix& points, Metric metric, std::size_t k, std::span<Id> ids,
                    std::span<float> distances, const Job& job);
 

@@ -8,6 +8,7 @@
 #include <memory>
 #include <mutex>
 #include <span>
+#include <type_traits>
 #include <vector>
 
 #include "../core/types.h"
@@ -23,9 +24,19 @@ inline NearestKey nearestKey(float distance, Id id) {
   return static_cast<NearestKey>(ordered) << 32 | static_cast<std::uint32_t>(id);
 }
 
-inline float keyDistance(NearestKey key) {
+/// The same for distances that are whole numbers, at least 0.
+inline NearestKey nearestKey(std::int32_t distance, Id id) {
+  return static_cast<NearestKey>(distance) << 32 | static_cast<std::uint32_t>(id);
+}
+
+template <typename Distance = float>
+Distance keyDistance(NearestKey key) {
   const auto ordered = static_cast<std::uint32_t>(key >> 32);
-  return std::bit_cast<float>(ordered & 0x80000000U ? ordered & 0x7FFFFFFFU : ~ordered);
+  if constexpr (std::is_integral_v<Distance>) {
+    return static_cast<Distance>(ordered);
+  } else {
+    return std::bit_cast<float>(ordered & 0x80000000U ? ordered & 0x7FFFFFFFU : ~ordered);
+  }
 }
 
 inline Id keyId(NearestKey key) {
@@ -34,6 +45,7 @@ inline Id keyId(NearestKey key) {
 
 /// rows lists of at most `capacity` keys, ascending; guarded by one lock per block of rows. What ends up in a
 /// list is the set of its smallest keys whatever the order of insertion, so threads need not agree on one.
+template <typename Distance = float>
 class NearestLists {
  public:
   NearestLists(std::size_t rows, std::size_t capacity, std::size_t rowsPerLock)
@@ -41,13 +53,13 @@ class NearestLists {
         rowsPerLock_(rowsPerLock),
         keys_(rows * capacity),
         counts_(rows, 0),
-        thresholds_(rows, std::numeric_limits<float>::infinity()),
+        thresholds_(rows, anyDistance),
         locks_(std::make_unique<std::mutex[]>(rows / rowsPerLock + 1)) {}
 
   /// Hold it while touching rows [row, row + rowsPerLock), row a multiple of rowsPerLock.
   std::unique_lock<std::mutex> lock(std::size_t row) { return std::unique_lock(locks_[row / rowsPerLock_]); }
 
-  void insert(std::size_t row, float distance, Id id) {
+  void insert(std::size_t row, Distance distance, Id id) {
     NearestKey* const keys = keys_.data() + row * capacity_;
     const NearestKey key = nearestKey(distance, id);
     std::size_t& count = counts_[row];
@@ -55,20 +67,24 @@ class NearestLists {
     std::size_t i = count < capacity_ ? count++ : count - 1;
     for (; i > 0 && keys[i - 1] > key; --i) keys[i] = keys[i - 1];
     keys[i] = key;
-    if (count == capacity_) thresholds_[row] = keyDistance(keys[count - 1]);
+    if (count == capacity_) thresholds_[row] = keyDistance<Distance>(keys[count - 1]);
   }
 
   /// A distance above this cannot enter the row's list any more.
-  const float* thresholds() const { return thresholds_.data(); }
+  const Distance* thresholds() const { return thresholds_.data(); }
   std::span<const NearestKey> row(std::size_t i) const { return {keys_.data() + i * capacity_, counts_[i]}; }
   std::size_t capacity() const { return capacity_; }
 
  private:
+  static constexpr Distance anyDistance = std::numeric_limits<Distance>::has_infinity
+                                              ? std::numeric_limits<Distance>::infinity()
+                                              : std::numeric_limits<Distance>::max();
+
   std::size_t capacity_;
   std::size_t rowsPerLock_;
   std::vector<NearestKey> keys_;
   std::vector<std::size_t> counts_;
-  std::vector<float> thresholds_;
+  std::vector<Distance> thresholds_;
   std::unique_ptr<std::mutex[]> locks_;
 };
 

@@ -48,8 +48,10 @@ void multiplyPacked(std::size_t rows, std::size_t columns, std::size_t depth, co
                     const float* packedB, float* c, std::size_t strideC, bool accumulate);
 
 /// The same for one panel of B, at most kernels().tileColumns wide, with `strideB` floats from row to row: a
-/// packed one, or columns of a matrix as they lie in memory if they are as many as fill a panel.
+/// packed one, or columns of a matrix as they lie in memory if they are as many as fill a panel. A packed
+/// panel that will be multiplied `next` is meanwhile brought into the L2 cache.
 void multiplyPanel(std::size_t rows, std::size_t columns, std::size_t depth, const float* packedA,
-                   const float* b, std::size_t strideB, float* c, std::size_t strideC, bool accumulate);
+                   const float* b, std::size_t strideB, float* c, std::size_t strideC, bool accumulate,
+                   const float* next = nullptr);
 
 }  // namespace neural_lsh::cpu

@@ -3,30 +3,34 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 
 #include "../core/job.h"
 #include "../core/types.h"
-#include "classifier/classifier.h"
+#include "classifier/router.h"
+#include "probing.h"
+#include "scan/scan.h"
 
 namespace neural_lsh::cpu {
 
 /// What answering a query needs; the arrays belong to the caller.
 struct SearchIndex {
-  Metric metric;
-  Matrix vectors;               // in the bins' order, unit rows for cosine
-  std::span<const Id> offsets;  // bins + 1
-  std::span<const Id> ids;      // original row numbers, a permutation of [0, vectors.rows)
+  StoredBins bins;
   Router router;
+  std::unique_ptr<Scan> scan;
 
-  std::size_t bins() const { return offsets.size() - 1; }
+  std::size_t rows() const { return bins.vectors.rows; }
+  std::size_t dimensions() const { return bins.vectors.columns; }
+  std::size_t binCount() const { return bins.offsets.size() - 1; }
 };
 
-/// A fixed number of bins (probes > 0), or as many as it takes for their probabilities to add up to `mass`.
-/// In both cases further bins are read while fewer than k candidates have been seen.
-struct Probing {
-  std::size_t probes = 0;
-  double mass = 0;
+/// How a query is answered: k results (1 <= k <= n) from the bins that the probing chooses; where the scan is
+/// not exact, its `reranked` nearest (at least k; 0: k and a few) are compared again exactly.
+struct SearchRequest {
+  std::size_t k = 10;
+  Probing probing;
+  std::size_t reranked = 0;
 };
 
 /// Where the answers go: one entry (k for ids and distances) a query.
@@ -39,17 +43,38 @@ struct SearchOutput {
 
 /// Throws Error ERR_NLSH_ARGUMENT unless offsets rise from 0 to n, ids are a permutation and all numbers are
 /// finite.
-void checkSearchIndex(const SearchIndex& index, const Job& job);
+void checkBins(const StoredBins& bins, const Job& job);
+void checkClassifier(const Classifier& classifier, const Job& job);
 
-/// Answers queries (rows x dimensions, as the user gave them); `argument` is their name in errors
-/// (ERR_NLSH_ARGUMENT: not finite, no direction). 1 <= k <= n. Distances are exact: computed in double, ties
-/// by smaller id.
-void search(const SearchIndex& index, const Matrix& queries, std::size_t k, Probing probing,
-            const char* argument, const SearchOutput& output, const Job& job);
+/// What a thread needs to answer one query after the other without allocating.
+class SearchScratch;
+
+/// Answers one query (as the user gave it) on this thread; `argument` is its name in errors
+/// (ERR_NLSH_ARGUMENT: not finite, no direction). Distances are exact: computed in double, ties by smaller
+/// id. ids and distances: k.
+struct Visited {
+  std::int32_t candidates;
+  std::int32_t probes;
+};
+Visited searchOne(const SearchIndex& index, const float* query, const SearchRequest& request,
+                  const char* argument, std::span<Id> ids, std::span<float> distances,
+                  SearchScratch& scratch);
+
+/// Answers many queries (rows x dimensions): bins are read once for all queries that ask for them. The
+/// answers are those of searchOne.
+void searchBatch(const SearchIndex& index, const Matrix& queries, const SearchRequest& request,
+                 const char* argument, const SearchOutput& output, const Job& job);
+
+/// Answers queries one by one on this thread as searchOne does and writes the seconds that each took.
+void searchTimed(const SearchIndex& index, const Matrix& queries, const SearchRequest& request,
+                 const SearchOutput& output, std::span<double> seconds, const Job& job);
 
 /// The `probes` most probable bins of each query with their probabilities, rows x probes, most probable
 /// first.
 void route(const SearchIndex& index, const Matrix& queries, std::size_t probes, const char* argument,
            std::span<Id> bins, std::span<float> probabilities, const Job& job);
+
+/// A scratch of this thread's own, made when it is first asked for.
+SearchScratch& threadScratch();
 
 }  // namespace neural_lsh::cpu

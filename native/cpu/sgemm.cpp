@@ -29,15 +29,15 @@ struct Rectangle {
 /// C cut up into rectangles of like size, at least one for each thread where it is large enough.
 class Grid {
  public:
-  /// Columns are cut at multiples of `grain`.
+  /// Columns are cut at multiples of `grain`, rows between tiles.
   Grid(std::size_t m, std::size_t n, std::size_t grain, std::size_t threads)
-      : m_(m), n_(n), grain_(grain), grains_(divideUp(n, grain)) {
+      : m_(m), n_(n), grain_(grain), tiles_(divideUp(m, kernels().tileRows)), grains_(divideUp(n, grain)) {
     if (m > blockRows) {
-      rows_ = std::min(roundUp(divideUp(m, blockRows), threads), divideUp(m, 2 * kernels().tileRows));
+      rows_ = std::min(roundUp(divideUp(m, blockRows), threads), divideUp(tiles_, 2));
       columns_ = std::min(divideUp(threads, rows_), grains_);
     } else {
       columns_ = std::min(threads, grains_);
-      rows_ = std::min(divideUp(threads, columns_), m);
+      rows_ = std::min(divideUp(threads, columns_), tiles_);
     }
   }
 
@@ -45,13 +45,17 @@ class Grid {
 
   Rectangle operator[](std::size_t index) const {
     const std::size_t i = index / columns_, j = index % columns_;
-    const std::size_t row = i * m_ / rows_, column = j * grains_ / columns_ * grain_;
-    return {row, (i + 1) * m_ / rows_ - row, column,
-            std::min((j + 1) * grains_ / columns_ * grain_, n_) - column};
+    const auto cut = [](std::size_t part, std::size_t parts, std::size_t count, std::size_t size,
+                        std::size_t end) { return std::min(part * count / parts * size, end); };
+    const std::size_t tileRows = kernels().tileRows;
+    const std::size_t row = cut(i, rows_, tiles_, tileRows, m_),
+                      column = cut(j, columns_, grains_, grain_, n_);
+    return {row, cut(i + 1, rows_, tiles_, tileRows, m_) - row, column,
+            cut(j + 1, columns_, grains_, grain_, n_) - column};
   }
 
  private:
-  std::size_t m_, n_, grain_, grains_;
+  std::size_t m_, n_, grain_, tiles_, grains_;
   std::size_t rows_, columns_;
 };
 
@@ -125,9 +129,11 @@ class Multiplication {
       for (std::size_t j = 0; j < part.columns; j += width) {
         const std::size_t column = part.column + j, columns = std::min(width, part.columns - j);
         const Panel panel = panelOf(column, columns, block, ownPanel);
+        const bool more = shared_ && j + width < part.columns;
         multiplyPanel(part.rows, columns, depth_.depth(block), packedA, panel.data, panel.stride,
                       product_.c + part.row * product_.strideC + column, product_.strideC,
-                      product_.accumulate || block > 0);
+                      product_.accumulate || block > 0,
+                      more ? sharedPanel(column / width + 1, block) : nullptr);
       }
     }
   }

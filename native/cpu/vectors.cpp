@@ -6,6 +6,7 @@
 
 #include "../core/error.h"
 #include "../core/thread-pool.h"
+#include "kernels/kernels.h"
 
 namespace neural_lsh::cpu {
 namespace {
@@ -13,35 +14,34 @@ namespace {
 constexpr std::size_t valuesPerTask = std::size_t{1} << 18;
 constexpr double maxSquaredNorm = 0x1.0p125;
 
-void prepareRow(const Matrix& source, std::size_t i, Metric metric, const std::string& argument, float* out) {
-  const float* row = source.row(i);
-  double squared = 0;
-  for (std::size_t c = 0; c < source.columns; ++c) squared += static_cast<double>(row[c]) * row[c];
+}  // namespace
+
+void prepareVector(const float* row, std::size_t columns, std::size_t number, Metric metric,
+                   const char* argument, std::span<float> out) {
+  const double squared = kernels().exactDotProduct(row, row, columns);
   if (!std::isfinite(squared)) {
-    const float* bad = std::find_if(row, row + source.columns, [](float x) { return !std::isfinite(x); });
-    throw argumentError(argument, "row " + std::to_string(i) + ", column " + std::to_string(bad - row) +
+    const float* bad = std::find_if(row, row + columns, [](float x) { return !std::isfinite(x); });
+    throw argumentError(argument, "row " + std::to_string(number) + ", column " + std::to_string(bad - row) +
                                       " is " + (std::isnan(*bad) ? "NaN" : "infinite") +
                                       "; every value must be a finite number");
   }
   if (squared > maxSquaredNorm) {
-    throw argumentError(argument, "row " + std::to_string(i) +
+    throw argumentError(argument, "row " + std::to_string(number) +
                                       " has values so large that distances overflow; scale the vectors down");
   }
   if (metric != Metric::cosine) {
-    if (out != nullptr) std::copy_n(row, source.columns, out);
+    if (!out.empty()) std::copy_n(row, columns, out.begin());
     return;
   }
   if (squared == 0) {
     throw argumentError(argument,
-                        "row " + std::to_string(i) +
+                        "row " + std::to_string(number) +
                             " is all zeros and has no direction; leave it out or use another metric");
   }
-  if (out == nullptr) return;
+  if (out.empty()) return;
   const double scale = 1 / std::sqrt(squared);
-  for (std::size_t c = 0; c < source.columns; ++c) out[c] = static_cast<float>(row[c] * scale);
+  for (std::size_t c = 0; c < columns; ++c) out[c] = static_cast<float>(row[c] * scale);
 }
-
-}  // namespace
 
 void prepareVectors(const Matrix& source, Metric metric, const std::string& argument, std::span<float> out,
                     const Job& job) {
@@ -49,7 +49,8 @@ void prepareVectors(const Matrix& source, Metric metric, const std::string& argu
   parallelFor((source.rows + rowsPerTask - 1) / rowsPerTask, job.threads, [&](std::size_t task) {
     job.check();
     for (std::size_t i = task * rowsPerTask; i < std::min((task + 1) * rowsPerTask, source.rows); ++i) {
-      prepareRow(source, i, metric, argument, out.empty() ? nullptr : out.data() + i * source.columns);
+      prepareVector(source.row(i), source.columns, i, metric, argument.c_str(),
+                    out.empty() ? out : out.subspan(i * source.columns, source.columns));
     }
   });
 }

@@ -17,6 +17,10 @@ namespace neural_lsh::cpu {
 void prepareVectors(const Matrix& source, Metric metric, const std::string& argument, std::span<float> out,
                     const Job& job);
 
+/// The same of one row, whose number is told in errors.
+void prepareVector(const float* row, std::size_t columns, std::size_t number, Metric metric,
+                   const char* argument, std::span<float> out);
+
 /// The first index whose value is NaN or infinite.
 std::optional<std::size_t> findNotFinite(std::span<const float> values, const Job& job);
 

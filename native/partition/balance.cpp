@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <numeric>
 #include <tuple>
 
 namespace neural_lsh {
@@ -18,20 +19,43 @@ class Balancer {
   Balancer(const Graph& graph, std::size_t bins, std::size_t bound, std::span<Id> labels)
       : graph_(graph), bound_(bound), labels_(labels), sizes_(binSizes(labels, bins)), links_(bins, 0) {}
 
-  void run() {
-    for (std::size_t bin = 0; bin < sizes_.size(); ++bin) {
-      if (sizes_[bin] > bound_) empty(static_cast<Id>(bin));
+  void enforce() {
+    std::vector<std::vector<Id>> crowds(sizes_.size());
+    for (std::size_t node = 0; node < labels_.size(); ++node) {
+      if (sizes_[labels_[node]] > bound_) crowds[labels_[node]].push_back(static_cast<Id>(node));
+    }
+    for (const std::vector<Id>& crowd : crowds) {
+      if (!crowd.empty()) thin(crowd);
     }
   }
 
- private:
-  void empty(Id bin) {
-    std::vector<Move> moves;
+  /// One pass over all nodes; returns by how much it lowered the cut.
+  std::int64_t improve() {
+    std::int64_t gain = 0;
     for (std::size_t node = 0; node < labels_.size(); ++node) {
-      if (labels_[node] == bin) moves.push_back(bestMove(static_cast<Id>(node)));
+      if (!isAtBoundary(node)) continue;
+      const Move move = bestMove(static_cast<Id>(node));
+      if (move.loss >= 0 || sizes_[move.bin] >= bound_) continue;
+      gain -= move.loss;
+      apply(move);
     }
+    return gain;
+  }
+
+ private:
+  bool isAtBoundary(std::size_t node) const {
+    for (std::int32_t e = graph_.offsets[node]; e < graph_.offsets[node + 1]; ++e) {
+      if (labels_[graph_.targets[e]] != labels_[node]) return true;
+    }
+    return false;
+  }
+
+  /// Moves the nodes of a bin that cost least until it keeps the bound.
+  void thin(const std::vector<Id>& crowd) {
+    std::vector<Move> moves;
+    for (const Id node : crowd) moves.push_back(bestMove(node));
     std::ranges::sort(moves, {}, [](const Move& move) { return std::tuple(move.loss, move.node); });
-    const std::size_t excess = sizes_[bin] - bound_;
+    const std::size_t excess = crowd.size() - bound_;
     for (std::size_t i = 0; i < excess; ++i) apply(bestMove(moves[i].node));
   }
 
@@ -76,7 +100,17 @@ std::vector<std::size_t> binSizes(std::span<const Id> labels, std::size_t bins) 
 }
 
 void enforceBound(const Graph& graph, std::size_t bins, std::size_t bound, std::span<Id> labels) {
-  Balancer(graph, bins, bound, labels).run();
+  Balancer(graph, bins, bound, labels).enforce();
+}
+
+void refine(const Graph& graph, std::size_t bins, std::size_t bound, std::span<Id> labels, const Job& job) {
+  Balancer balancer(graph, bins, bound, labels);
+  const std::int64_t all = std::accumulate(graph.weights.begin(), graph.weights.end(), std::int64_t{0});
+  // A pass that gains less than a thousandth of all edge weight is the last.
+  for (std::int64_t gain = all; gain * 1000 > all;) {
+    job.check();
+    gain = balancer.improve();
+  }
 }
 
 }  // namespace neural_lsh

@@ -3,16 +3,23 @@
 #include <kaHIP_interface.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstring>
+#include <functional>
+#include <limits>
 #include <memory>
 #include <mutex>
+#include <numeric>
+#include <ranges>
 #include <string>
 
 #include "../core/error.h"
+#include "../core/thread-pool.h"
 #include "balance.h"
 #include "child-process.h"
 #include "graph-checks.h"
+#include "subgraphs.h"
 
 namespace neural_lsh {
 namespace {
@@ -30,6 +37,7 @@ void checkOptions(const Graph& graph, const PartitionOptions& options) {
   if (options.mode < KahipMode::fast || options.mode > KahipMode::strongSocial) {
     throw argumentError("mode", "must be one of KaHIP's six");
   }
+  if (options.seeds < 1) throw argumentError("seeds", "must be at least 1");
 }
 
 /// At an imbalance of 0 KaHIP searches cycles of moves for minutes, at a tiny one it ends in no time and
@@ -113,6 +121,89 @@ std::size_t sizeBound(std::size_t nodes, const PartitionOptions& options) {
   return static_cast<std::size_t>((1 + options.imbalance) * static_cast<double>(mean) + 1e-9);
 }
 
+/// More bins than this are made by recursion: a direct call would take ever longer, on one core.
+constexpr std::size_t mostDirectBins = 512;
+/// As many as a part of a recursion has at most.
+constexpr std::size_t mostBinsOfPart = 256;
+
+/// One call of KaHIP, checked.
+Partition partitionDirectly(const Graph& graph, const PartitionOptions& options, const Job& job) {
+  Partition partition = runKahip(graph, options, job);
+  checkResult(graph, partition, options);
+  return partition;
+}
+
+/// The bins of each part in proportion to its size; every part has room for its nodes where that is possible.
+std::vector<std::size_t> shareBins(std::span<const std::size_t> sizes, std::size_t bins, std::size_t bound) {
+  std::vector<std::size_t> shares;
+  for (const std::size_t size : sizes) shares.push_back((size + bound - 1) / bound);
+  std::size_t given = std::accumulate(shares.begin(), shares.end(), std::size_t{0});
+  const auto crowding = [&](std::size_t part) {
+    return static_cast<double>(sizes[part]) / static_cast<double>(shares[part]);
+  };
+  const auto byCrowding = [&](std::size_t a, std::size_t b) { return crowding(a) < crowding(b); };
+  const std::ranges::iota_view<std::size_t, std::size_t> parts(0, sizes.size());
+  for (; given < bins; ++given) ++shares[*std::ranges::max_element(parts, byCrowding)];
+  for (; given > bins; --given) --shares[*std::ranges::min_element(parts, byCrowding)];
+  return shares;
+}
+
+Partition partitionRecursively(const Graph& graph, const PartitionOptions& options, const Job& job) {
+  const std::size_t bins = static_cast<std::size_t>(options.bins), bound = sizeBound(graph.nodes(), options);
+  const std::size_t parts = (bins + mostBinsOfPart - 1) / mostBinsOfPart;
+  PartitionOptions coarse = options;
+  coarse.bins = static_cast<std::int32_t>(parts);
+  const Partition first = partitionDirectly(graph, coarse, job);
+  const std::vector<Subgraph> subgraphs = split(graph, first.labels, parts);
+  std::vector<std::size_t> sizes;
+  for (const Subgraph& subgraph : subgraphs) sizes.push_back(subgraph.nodes.size());
+  const std::vector<std::size_t> shares = shareBins(sizes, bins, bound);
+  std::vector<std::size_t> begins(parts, 0), peaks(parts, 0);
+  std::exclusive_scan(shares.begin(), shares.end(), begins.begin(), std::size_t{0});
+
+  Partition partition;
+  partition.labels.resize(graph.nodes());
+  std::atomic<std::size_t> done{1};
+  job.progress(done, parts + 1);
+  parallelFor(parts, job.threads, [&](std::size_t part) {
+    const Subgraph& subgraph = subgraphs[part];
+    std::vector<Id> labels(sizes[part], 0);
+    if (shares[part] > 1 && sizes[part] > shares[part]) {
+      PartitionOptions fine = options;
+      fine.bins = static_cast<std::int32_t>(shares[part]);
+      const std::size_t mean = (sizes[part] + shares[part] - 1) / shares[part];
+      fine.imbalance = std::clamp(static_cast<double>(bound) / static_cast<double>(mean) - 1, 0.0, 1.0);
+      Partition found = partitionDirectly(subgraph.graph(), fine, job);
+      labels = std::move(found.labels);
+      peaks[part] = found.peakBytes;
+    } else if (shares[part] > 1) {
+      std::iota(labels.begin(), labels.end(), 0);
+    }
+    for (std::size_t i = 0; i < labels.size(); ++i)
+      partition.labels[static_cast<std::size_t>(subgraph.nodes[i])] =
+          static_cast<Id>(begins[part]) + labels[i];
+    job.progress(++done, parts + 1);
+  });
+  enforceBound(graph, bins, bound, partition.labels);
+  refine(graph, bins, bound, partition.labels, job);
+  std::ranges::sort(peaks, std::greater());
+  const std::size_t together = std::min(parts, job.threads == 0 ? hardwareThreads() : job.threads);
+  partition.peakBytes = std::max(
+      first.peakBytes,
+      std::accumulate(peaks.begin(), peaks.begin() + static_cast<std::ptrdiff_t>(together), std::size_t{0}));
+  return partition;
+}
+
+/// A partition that keeps the bound, with its cut.
+Partition partitionOnce(const Graph& graph, const PartitionOptions& options, const Job& job) {
+  const auto bins = static_cast<std::size_t>(options.bins);
+  Partition partition = bins > mostDirectBins ? partitionRecursively(graph, options, job)
+                                              : partitionDirectly(graph, options, job);
+  enforceBound(graph, bins, sizeBound(graph.nodes(), options), partition.labels);
+  partition.edgeCut = edgeCut(graph, partition.labels);
+  return partition;
+}
+
 }  // namespace
 
 std::int64_t edgeCut(const Graph& graph, std::span<const Id> labels) {
@@ -128,13 +219,18 @@ std::int64_t edgeCut(const Graph& graph, std::span<const Id> labels) {
 Partition partitionGraph(const Graph& graph, const PartitionOptions& options, const Job& job) {
   checkGraph(graph, job);
   checkOptions(graph, options);
-  Partition partition = runKahip(graph, options, job);
-  checkResult(graph, partition, options);
-  enforceBound(graph, options.bins, sizeBound(graph.nodes(), options), partition.labels);
-  const auto largest = static_cast<double>(std::ranges::max(binSizes(partition.labels, options.bins)));
-  partition.balance = largest * options.bins / static_cast<double>(graph.nodes());
-  partition.edgeCut = edgeCut(graph, partition.labels);
-  return partition;
+  std::vector<Partition> tried(options.seeds);
+  parallelFor(options.seeds, job.threads, [&](std::size_t i) {
+    PartitionOptions one = options;
+    one.seed =
+        static_cast<std::int32_t>((static_cast<std::int64_t>(options.seed) + static_cast<std::int64_t>(i)) &
+                                  std::numeric_limits<std::int32_t>::max());
+    tried[i] = partitionOnce(graph, one, job);
+  });
+  Partition best = std::move(*std::ranges::min_element(tried, {}, &Partition::edgeCut));
+  const auto largest = static_cast<double>(std::ranges::max(binSizes(best.labels, options.bins)));
+  best.balance = largest * options.bins / static_cast<double>(graph.nodes());
+  return best;
 }
 
 }  // namespace neural_lsh

@@ -18,6 +18,8 @@ struct PartitionOptions {
   double imbalance = 0.03;  // 0 <= imbalance <= 1: every bin <= (1 + imbalance) * ceil(nodes / bins)
   KahipMode mode = KahipMode::fastSocial;
   std::int32_t seed = 1;
+  std::size_t seeds =
+      1;  // at least 1: partitions with seed, seed + 1 ..., of which the one with the least cut is kept
 };
 
 struct Partition {
@@ -31,6 +33,10 @@ struct Partition {
 /// may come out empty. The targets of every node must ascend. Every precondition of KaHIP's is checked first,
 /// in O(edges): it crashes, hangs or lies otherwise; and the bound on the size of bins, which it misses by a
 /// node or two when bins are small, is enforced after it.
+///
+/// Many bins are made by recursion: first a few parts, then each part's bins, on all cores. The number of
+/// bins that a part gets follows its size, so that the bound on the bins holds as it is; then single nodes
+/// are moved between all bins where that lowers the cut.
 ///
 /// KaHIP can neither be stopped nor called twice at once, so it runs in a forked child process: the same seed
 /// always gives the same labels, partitions may run side by side, a cancelled call stops within a tenth of a

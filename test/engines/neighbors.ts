@@ -15,6 +15,8 @@ const kinds: Record<string, () => number> = {
   gaussian,
   'few integers': () => Math.floor(random() * 3),
   bytes: () => Math.floor(random() * 256),
+  'black or white': () => (random() < 0.5 ? 255 : 0),
+  'nearly bytes': () => Math.floor(random() * 256) + (random() < 0.001 ? 0.5 : 0),
   'far from the origin': () => 1000 + gaussian(),
   constant: () => 1,
   sparse: () => (random() < 0.02 ? 1 : 0),
@@ -23,7 +25,7 @@ const kinds: Record<string, () => number> = {
 
 async function checkKnnGraph(engine: Engine, vectors: Float32Array, rows: number, dimensions: number, metric: Metric) {
   const k = Math.min(10, rows - 1)
-  const graph = await engine.knnGraph(vectors, dimensions, metric, k, job)
+  const graph = await engine.knnGraph(vectors, dimensions, metric, { neighbors: k, method: 'exact', seed: 1 }, job)
   const found = await engine.exactSearch(vectors, vectors, dimensions, metric, k, job)
   for (let i = 0; i < rows; i += Math.ceil(rows / 25)) {
     const others = nearest(metric, vectors, vectors, i, dimensions, k, i)

@@ -1,12 +1,13 @@
 import test from 'ava'
 import type { JobOptions, Probing, SearchState } from '../../lib/engines/engine.js'
 import { ArgumentError } from '../../lib/errors.js'
-import { type EvaluationSubject, evaluate } from '../../lib/evaluation/evaluate.js'
+import { type EvaluationPoint, type EvaluationSubject, evaluate } from '../../lib/evaluation/evaluate.js'
 
 const dimensions = 3
 const k = 5
 const bins = 7
 const multiplyAdds = 1200
+const point = (probing: Probing): EvaluationPoint => ({ asked: probing, request: { k, probing, reranked: 0 } })
 
 /** Reproducible numbers in [0, 1). */
 function randomNumbers(seed: number) {
@@ -102,7 +103,7 @@ function makeSubject(rows: number, asked: number) {
           .flatMap((ranking) => ranking.slice(0, probes))
         return { bins: Int32Array.from(chosen), probabilities: new Float32Array(chosen.length) }
       },
-      searchBatch: async (given, count, probing) => {
+      searchBatch: async (given, { k: count, probing }) => {
         const probes = Int32Array.from({ length: asked }, (_, query) => probesOf(query, probing))
         const candidates = Array.from(probes, (reach, query) => candidatesOf(query, reach))
         const results = candidates.map((rows, query) =>
@@ -135,8 +136,7 @@ test('accuracy, recall and candidates are those of an independent count, ties by
   const progress: string[] = []
   const evaluation = await evaluate(made.subject, made.queries, {
     k,
-    probes: [1, 2, 7],
-    mass: [0.3],
+    points: [...[1, 2, 7].map((probes) => point({ probes })), point({ mass: 0.3 })],
     threads: 1,
     onProgress: ({ stage, done, total }) => progress.push(`${stage} ${done}/${total}`)
   })
@@ -169,7 +169,7 @@ test('accuracy, recall and candidates are those of an independent count, ties by
 
 test('quantiles interpolate as numpy does', async (t) => {
   const made = makeSubject(400, 4)
-  const { curve } = await evaluate(made.subject, made.queries, { k, probes: [2], mass: [], threads: 1 })
+  const { curve } = await evaluate(made.subject, made.queries, { k, points: [point({ probes: 2 })], threads: 1 })
   const { counts } = expectedPoint(made, { probes: 2 })
   const [first, second, third, fourth] = counts as [number, number, number, number]
   t.is(curve[0]?.candidatesMedian, (second + third) / 2)
@@ -181,7 +181,7 @@ test('a given truth is taken as it is, its first k columns', async (t) => {
   const made = makeSubject(60, 9)
   // Row q: the ids q, q + 1 …, then two columns that must not count.
   const truth = Int32Array.from({ length: 9 * (k + 2) }, (_, i) => ((i % (k + 2)) + Math.floor(i / (k + 2))) % 60)
-  const { curve } = await evaluate(made.subject, made.queries, { k, truth, probes: [3], mass: [], threads: 1 })
+  const { curve } = await evaluate(made.subject, made.queries, { k, truth, points: [point({ probes: 3 })], threads: 1 })
   const hits = Array.from({ length: 9 }, (_, query) => {
     const candidates = made.candidatesOf(query, 3)
     return Array.from({ length: k }, (_, place) => query + place).filter((id) => candidates.includes(id)).length
@@ -196,7 +196,7 @@ test('a truth id that is not in the index is an ArgumentError naming row and id'
     const truth = new Int32Array(9 * k)
     truth[4 * k + 1] = stranger
     const error = await t.throwsAsync(
-      evaluate(made.subject, made.queries, { k, truth, probes: [1], mass: [], threads: 1 }),
+      evaluate(made.subject, made.queries, { k, truth, points: [point({ probes: 1 })], threads: 1 }),
       {
         instanceOf: ArgumentError,
         message: /row 4/
@@ -216,7 +216,7 @@ test('the event loop keeps turning while many rows are counted, and an abort sto
     if (++turns === 5) controller.abort(new Error('enough'))
   }, 1)
   const truth = new Int32Array(rows * k)
-  const request = { k, truth, probes: [1], mass: [], threads: 1, signal: controller.signal }
+  const request = { k, truth, points: [point({ probes: 1 })], threads: 1, signal: controller.signal }
   await t.throwsAsync(evaluate(made.subject, queries, request), { message: 'enough' })
   clearInterval(timer)
   t.true(turns >= 5)

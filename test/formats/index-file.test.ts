@@ -100,9 +100,11 @@ test('the layout is what the documents say', async (t) => {
   const { __metadata__: metadata, ...tensors } = JSON.parse(bytes.toString('utf8', 8, headerBytes))
   t.like(metadata, {
     format: 'neural-lsh',
-    version: '2',
+    version: '3',
     metric: 'euclidean',
     input: 'as-is',
+    vectors: 'floats',
+    scan: 'exact',
     network: JSON.stringify(denseNetwork(3, 4, 2)),
     description: JSON.stringify(small.description)
   })
@@ -179,6 +181,39 @@ test('every truncation gives the typed error', async (t) => {
   }
 })
 
+for (const [scan, areBytes, expected] of [
+  ['exact', true, ['words.offsets I32 6', 'bins.vectors U8 5,3', 'words.bytes U8 15']],
+  ['int8', false, ['codes.range F32 2', 'words.offsets I32 6', 'codes.codes U8 5,3', 'words.bytes U8 15']],
+  [
+    'pq4',
+    true,
+    [
+      'codes.codebooks F32 2,16,2',
+      'codes.means F32 2,3',
+      'words.offsets I32 6',
+      'bins.vectors U8 5,3',
+      'codes.codes U8 5,1',
+      'words.bytes U8 15'
+    ]
+  ]
+] as const) {
+  test(`the file of scan ${scan} over ${areBytes ? 'bytes' : 'floats'} has what it needs, and comes back whole`, async (t) => {
+    const network = denseNetwork(3, 4, 2)
+    const contents = sampleIndex({ rows: 5, network, scan, areBytes, words: small.words?.slice() })
+    const bytes = await bytesOf(contents, `${scan}.nlsh`)
+    const headerBytes = 8 + Number(bytes.readBigUInt64LE())
+    const { __metadata__: _, ...tensors } = JSON.parse(bytes.toString('utf8', 8, headerBytes))
+    const found = Object.entries(tensors as Record<string, { dtype: string; shape: number[] }>)
+    const after = found.findIndex(([name]) => name === 'bins.ids') + 1
+    t.deepEqual(
+      found.slice(after).map(([name, { dtype, shape }]) => `${name} ${dtype} ${shape}`),
+      [...expected]
+    )
+    const { state } = await readIndexFile(folder.path(`${scan}.nlsh`))
+    t.deepEqual(state, contents.state)
+  })
+}
+
 test('every byte counts: changed in any of its bits, doubled or removed', async (t) => {
   const bytes = await bytesOf(small, 'good.nlsh')
   const random = randomNumbers(7)
@@ -230,14 +265,25 @@ const network = (edit: Json, instead = '"@"') =>
 const linear = (outputs: number) => ({ type: 'linear', outputs, bias: true })
 
 const hostile: [what: string, edit: (text: string) => string, message: RegExp][] = [
-  ['a newer version', metadata({ version: '3' }), /version 3; this release reads version 2: a newer neural-lsh/],
+  ['a newer version', metadata({ version: '4' }), /version 4; this release reads version 3: a newer neural-lsh/],
   [
     'an older version',
-    metadata({ version: '1' }),
-    /version 1; .*: an older neural-lsh wrote it: build the index again/
+    metadata({ version: '2' }),
+    /version 2; .*: an older neural-lsh wrote it: build the index again/
   ],
   ['another format', metadata({ format: 'pt' }), /format 'pt'/],
   ['another metric', metadata({ metric: 'hamming' }), /metric 'hamming'/],
+  ['another scan', metadata({ scan: 'pq8' }), /scan 'pq8', expected one of exact, int8, pq4/],
+  [
+    'codes that are not there',
+    metadata({ scan: 'int8' }),
+    /tensor 10 is words.offsets .*expected codes.range F32 \[2\]/
+  ],
+  [
+    'vectors of another kind',
+    metadata({ vectors: 'bytes' }),
+    /tensor 0 is bins.vectors .*expected classifier.0.weight/
+  ],
   ['a number in the metadata', metadata({ metric: 3 }), /metadata that are not strings/],
   ['a description that is no JSON', metadata({ description: '{' }), /field 'description' that is not JSON/],
   [

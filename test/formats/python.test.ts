@@ -61,7 +61,7 @@ test('Python opens the index file and its network gives the same probabilities',
     Array.from(state.bins.ids.subarray(state.bins.offsets[bin], state.bins.offsets[bin + 1]))
   )
   t.deepEqual(found.bins, bins)
-  t.true(Math.abs(found.vectorSum - state.vectors.reduce((sum, value) => sum + value, 0)) < 1e-9)
+  t.true(Math.abs(found.vectorSum - Array.from(state.vectors).reduce((sum, value) => sum + value, 0)) < 1e-9)
   for (const library of ['numpy', 'torch']) {
     if (found[library] === undefined) t.log(`${library} is not installed in .venv: not compared`)
     for (const [row, computed] of (found[library] ?? []).entries()) {

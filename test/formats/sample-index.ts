@@ -1,5 +1,5 @@
 import { bufferCount, type Layer, type Network, parameterCount, shapesOf } from '../../lib/classifier/network.js'
-import type { SearchState } from '../../lib/engines/engine.js'
+import type { Codes, ScanType, SearchState } from '../../lib/engines/engine.js'
 import type { IndexContents } from '../../lib/formats/index-file.js'
 
 /** mulberry32: numbers in [0, 1). */
@@ -42,15 +42,31 @@ export interface SampleOptions {
   seed?: number
   words?: string[] | undefined
   metric?: SearchState['metric']
+  /** Vectors of integers in 0..255. */
+  areBytes?: boolean
+  scan?: ScanType
 }
 
 /** An index of random numbers whose bins are in order: what a build could have made. */
 export function sampleIndex(options: SampleOptions): IndexContents {
   const { rows, network, unitLength = false, seed = 1, words, metric = 'euclidean' } = options
+  const { areBytes = false, scan = 'exact' } = options
   const random = randomNumbers(seed)
   const floats = (length: number) => Float32Array.from({ length }, () => random() * 2 - 1)
+  const bytes = (length: number) => Uint8Array.from({ length }, () => random() * 256)
   const dimensions = network.inputShape.reduce((product, side) => product * side, 1)
   const bins = shapesOf(network).at(-1)?.[0] ?? 0
+  const pairs = Math.ceil(dimensions / 2)
+  const codesOf: Record<ScanType, () => Codes | undefined> = {
+    exact: () => undefined,
+    int8: () => ({ type: 'int8', codes: bytes(rows * dimensions), offset: -1, scale: Math.fround(2 / 255) }),
+    pq4: () => ({
+      type: 'pq4',
+      codes: bytes(rows * Math.ceil(pairs / 2)),
+      codebooks: floats(pairs * 32),
+      means: floats(bins * dimensions)
+    })
+  }
   return {
     state: {
       metric,
@@ -66,7 +82,8 @@ export function sampleIndex(options: SampleOptions): IndexContents {
         offsets: Int32Array.from({ length: bins + 1 }, (_, bin) => Math.floor((rows * bin) / bins)),
         ids: Int32Array.from({ length: rows }, (_, i) => rows - 1 - i)
       },
-      vectors: floats(rows * dimensions)
+      vectors: areBytes ? bytes(rows * dimensions) : floats(rows * dimensions),
+      codes: codesOf[scan]()
     },
     description: {
       options: { bins, seed },

@@ -1,5 +1,6 @@
 import test from 'ava'
 import { buildKnnGraph } from '../../lib/index.js'
+import { randomNumbers } from '../engines/brute-force.js'
 import { clustered, findFault, integers, metrics, ranking } from '../support/vectors.js'
 
 for (const metric of metrics) {
@@ -34,6 +35,34 @@ for (const metric of ['euclidean', 'inner-product'] as const) {
         Array.from(distances.subarray(row * 20, row * 20 + 20)),
         others.map(({ distance }) => distance)
       )
+    }
+  })
+}
+
+// Integers in [0, 255] are compared as bytes; moved by a half they are not, and their distances are the same.
+const random = randomNumbers(3)
+const bytes: Record<string, (row: number, column: number) => number> = {
+  'any byte': () => Math.floor(256 * random()),
+  'black or white': () => (random() < 0.5 ? 255 : 0),
+  'mostly zero': () => (random() < 0.1 ? Math.floor(256 * random()) : 0),
+  'constant rows, each twice': (row) => Math.floor(row / 2) % 256,
+  'few distinct rows': (row, column) => ((row % 7) * 37 + column) % 256
+}
+for (const [kind, value] of Object.entries(bytes)) {
+  test(`the graph of bytes is that of floats, to the bit: ${kind}`, async (t) => {
+    for (const [rows, dimensions, neighbors] of [
+      [2500, 16, 10],
+      [1003, 131, 30],
+      [97, 784, 96],
+      [49, 1, 3]
+    ] as const) {
+      const integers = Float32Array.from({ length: rows * dimensions }, (_, i) =>
+        value(Math.floor(i / dimensions), i % dimensions)
+      )
+      const moved = integers.map((number) => number + 0.5)
+      const graph = await buildKnnGraph(integers, { dimensions, neighbors, method: 'exact' })
+      const expected = await buildKnnGraph(moved, { dimensions, neighbors, method: 'exact' })
+      t.deepEqual(graph, expected, `${rows} x ${dimensions}`)
     }
   })
 }

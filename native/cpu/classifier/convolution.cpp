@@ -89,7 +89,7 @@ class Convolution final : public Layer<Real> {
                      gradient, line > firstLine);
       }
     });
-    addChunks(chunks, parameterGradient, pass.threads);
+    addChunks(chunks, parameterGradient, pass.first > 0, pass.threads);
   }
 
  private:
@@ -119,7 +119,7 @@ class Convolution final : public Layer<Real> {
     fold(windows, begin, end, inGradient);
   }
 
-  void addChunks(std::size_t chunks, Real* parameterGradient, std::size_t threads) const {
+  void addChunks(std::size_t chunks, Real* parameterGradient, bool accumulate, std::size_t threads) const {
     const std::size_t channels = layer_.out.channels, size = channels * (depth_ + 1);
     forChunks(channels, chunkRows(chunks * depth_), threads, [&](std::size_t begin, std::size_t end) {
       for (std::size_t channel = begin; channel < end; ++channel) {
@@ -127,8 +127,11 @@ class Convolution final : public Layer<Real> {
         for (std::size_t chunk = 1; chunk < chunks; ++chunk) {
           for (std::size_t i = 0; i <= depth_; ++i) sums[i] += sums[chunk * size + i];
         }
-        std::copy_n(sums, depth_, parameterGradient + channel * depth_);
-        if (layer_.bias) parameterGradient[channels * depth_ + channel] = sums[depth_];
+        const auto write = [&](std::size_t i, Real& gradient) {
+          gradient = accumulate ? gradient + sums[i] : sums[i];
+        };
+        for (std::size_t i = 0; i < depth_; ++i) write(i, parameterGradient[channel * depth_ + i]);
+        if (layer_.bias) write(depth_, parameterGradient[channels * depth_ + channel]);
       }
     });
   }

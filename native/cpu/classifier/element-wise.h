@@ -3,6 +3,8 @@
 
 #include <cstddef>
 
+#include "../kernels/kernels.h"
+
 namespace neural_lsh::cpu {
 
 /// out[i] = function(in[i], i) for i < count; `out` may be `in`. Either way the compiler sees arrays that do
@@ -33,6 +35,9 @@ inline Real largestOf(const Real* values, std::size_t count) {
     largest[0] = largest[lane] > largest[0] ? largest[lane] : largest[0];
   }
   return largest[0];
+}
+inline float largestOf(const float* values, std::size_t count) {
+  return kernels().largest(values, count);
 }
 
 }  // namespace neural_lsh::cpu

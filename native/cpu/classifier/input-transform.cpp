@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "../chunks.h"
+#include "../kernels/kernels.h"
 
 namespace neural_lsh::cpu {
 namespace {
@@ -78,7 +79,7 @@ void InputTransform::apply(const float* row, float* out) const {
     toUnitLength(row, inputs, out);
     row = out;
   }
-  for (std::size_t i = 0; i < inputs; ++i) out[i] = (row[i] - mean[i]) * scale[i];
+  kernels().standardize(row, mean.data(), scale.data(), inputs, out);
 }
 
 InputTransform fitInputTransform(InputType type, const Matrix& vectors, std::span<const Id> rows,

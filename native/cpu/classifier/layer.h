@@ -10,18 +10,20 @@
 
 namespace neural_lsh::cpu {
 
-/// One forward and backward pass over a batch.
+/// One forward and backward pass over a batch, or over a part of it: the `rows` rows from number `first` on.
 struct Pass {
   std::size_t rows;
   std::size_t threads;
   std::uint64_t seed;  // of this layer in this step: what dropout draws from
+  std::size_t first = 0;
 };
 
-/// Rows [begin, end) of a batch.
+/// Rows [begin, end) of a pass.
 struct Piece {
   std::size_t begin, end;
   bool training;
-  std::uint64_t seed;  // as in Pass
+  std::uint64_t seed;     // as in Pass
+  std::size_t first = 0;  // likewise
 };
 
 enum class Phase { infer, forward, backward };
@@ -58,8 +60,9 @@ class Layer {
                            const Real* /* in */, Real* /* out */) const {}
 
   /// Writes the gradient of the loss with respect to `in` (unless inGradient is nullptr) and to the layer's
-  /// parameters (overwritten), given that with respect to `out`, which may be used up. `in` and `out` are
-  /// those of the forward pass before; in place, `in` is what forward wrote there.
+  /// parameters (overwritten, but added to what the batch's first rows gave if pass.first > 0), given that
+  /// with respect to `out`, which may be used up. `in` and `out` are those of the forward pass before; in
+  /// place, `in` is what forward wrote there.
   virtual void backward(const Pass& pass, const Real* parameters, const Real* in, const Real* out,
                         Real* outGradient, Real* inGradient, Real* parameterGradient) = 0;
 

@@ -3,6 +3,7 @@
 #include <array>
 #include <bit>
 #include <cmath>
+#include <type_traits>
 #include <vector>
 
 #include "../../core/aligned-buffer.h"
@@ -36,12 +37,26 @@ struct SummedPieces {
   std::size_t rows, size, count;
 };
 
-/// Sums of the columns of rows x columns values.
+/// Sums of the columns of rows x columns values, to be added to what is there or not.
 template <typename Real>
-void sumRows(const Real* values, std::size_t rows, std::size_t columns, Real* sums) {
-  std::fill_n(sums, columns, Real{0});
-  for (std::size_t row = 0; row < rows; ++row, values += columns) {
-    for (std::size_t c = 0; c < columns; ++c) sums[c] += values[c];
+void sumRows(const Real* values, std::size_t rows, std::size_t columns, Real* sums, bool add = false) {
+  if (!add) std::fill_n(sums, columns, Real{0});
+  if constexpr (std::is_same_v<Real, float>) {
+    kernels().sumRows(values, rows, columns, sums);
+  } else {
+    for (std::size_t row = 0; row < rows; ++row, values += columns) {
+      for (std::size_t c = 0; c < columns; ++c) sums[c] += values[c];
+    }
+  }
+}
+
+/// To each row of rows x columns values.
+void addToRows(const float* added, std::size_t rows, std::size_t columns, float* values) {
+  kernels().addToRows(added, rows, columns, values);
+}
+void addToRows(const double* added, std::size_t rows, std::size_t columns, double* values) {
+  for (double* const end = values + rows * columns; values != end; values += columns) {
+    for (std::size_t c = 0; c < columns; ++c) values[c] += added[c];
   }
 }
 
@@ -85,17 +100,15 @@ class Linear final : public Layer<Real> {
 
   void forwardRows(const Piece& piece, const Real* parameters, const Real*, const Real*,
                    Real* out) const override {
-    const Real* const bias = parameters + inputs_ * outputs_;
-    for (Real* row = out + piece.begin * outputs_; row != out + piece.end * outputs_; row += outputs_) {
-      for (std::size_t c = 0; c < outputs_; ++c) row[c] += bias[c];
-    }
+    addToRows(parameters + inputs_ * outputs_, piece.end - piece.begin, outputs_,
+              out + piece.begin * outputs_);
   }
 
   void backward(const Pass& pass, const Real* parameters, const Real* in, const Real*, Real* outGradient,
                 Real* inGradient, Real* parameterGradient) override {
     const Operand<Real> gradient{outGradient, outputs_};
     gemm(outputs_, inputs_, pass.rows, {outGradient, outputs_, Transpose::yes}, Operand<Real>{in, inputs_},
-         parameterGradient, inputs_, false, pass.threads);
+         parameterGradient, inputs_, pass.first > 0, pass.threads);
     if (bias_) sumOfRows(pass, outGradient, parameterGradient + inputs_ * outputs_);
     if (inGradient == nullptr) return;
     gemm(pass.rows, inputs_, outputs_, gradient, Operand<Real>{parameters, inputs_}, inGradient, inputs_,
@@ -109,7 +122,7 @@ class Linear final : public Layer<Real> {
     pieces.forEach(pass.threads, [&](std::size_t piece, std::size_t row, std::size_t rows) {
       sumRows(values + row * outputs_, rows, outputs_, partial + piece * outputs_);
     });
-    sumRows(partial, pieces.count, outputs_, sums);
+    sumRows(partial, pieces.count, outputs_, sums, pass.first > 0);
   }
 
   std::size_t inputs_, outputs_;
@@ -348,11 +361,11 @@ class Dropout final : public RowLayer<Real> {
 
   void drop(const Piece& piece, const Real* in, Real* out) const {
     const Real scale = Real{65536} / static_cast<Real>(65536 - threshold_);
-    const std::size_t end = piece.end * columns_;
+    const std::size_t end = piece.end * columns_, before = piece.first * columns_;
     for (std::size_t i = piece.begin * columns_, count; i < end; i += count) {
-      const std::size_t skipped = i % lanes;
+      const std::size_t skipped = (before + i) % lanes;
       count = std::min(end - i, blockOutputs * lanes - skipped);
-      const Lots lots = drawLots(piece.seed, i / lanes);
+      const Lots lots = drawLots(piece.seed, (before + i) / lanes);
       mapNumbers(in + i, count, out + i, [&](Real value, std::size_t j) {
         return value * (lots[skipped + j] < threshold_ ? Real{0} : scale);
       });

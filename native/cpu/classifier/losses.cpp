@@ -24,6 +24,13 @@ double exponentials(std::span<double> values, double largest) {
   return sum;
 }
 
+void multiplyBy(float factor, std::span<float> values) {
+  kernels().scale(values.data(), values.size(), factor);
+}
+void multiplyBy(double factor, std::span<double> values) {
+  for (double& value : values) value *= factor;
+}
+
 /// The target as a number for each bin; valid until the thread's next call.
 template <typename Real>
 std::span<const Real> denseShares(std::size_t outputs, std::span<const Target<Real>> target) {
@@ -56,7 +63,7 @@ double crossEntropy(const Loss& loss, std::span<Real> outputs, std::span<const T
 
   const double sum = exponentials(outputs, largest);
   const auto scale = static_cast<Real>(gradientScale * total / sum);
-  for (Real& value : outputs) value *= scale;
+  multiplyBy(scale, outputs);
   for (std::size_t bin = 0; bin < outputs.size() && smoothed > 0; ++bin) {
     outputs[bin] -= static_cast<Real>(classWeight(loss, bin) * smoothed) * gradientScale;
   }

@@ -54,12 +54,13 @@ Network<Real>::Network(const NetworkDescription& description, std::size_t maxRow
 
 template <typename Real>
 void Network<Real>::forward(const Real* parameters, Real* buffers, std::size_t rows, std::uint64_t seed,
-                            std::size_t threads) {
+                            std::size_t threads, std::size_t firstRow) {
+  firstRow_ = firstRow;
   Random random(seed);
   for (std::uint64_t& layerSeed : seeds_) layerSeed = random.next();
   const auto batch = [&](std::size_t l) {
     const LayerDescription& layer = description_.layers[l];
-    layers_[l]->forward({rows, threads, seeds_[l]}, parameters + layer.parameterOffset,
+    layers_[l]->forward(passOf(l, rows, threads), parameters + layer.parameterOffset,
                         buffers + layer.bufferOffset, values_[l], values_[l + 1]);
   };
   const auto byRows = [&](std::size_t first, std::size_t last) {
@@ -92,7 +93,8 @@ void Network<Real>::backwardRows(std::size_t first, std::size_t last, std::size_
 
 template <typename Real>
 void Network<Real>::backward(const Real* parameters, std::size_t rows, Real* gradient, Real* inputGradient,
-                             std::size_t threads) {
+                             std::size_t threads, std::size_t firstRow) {
+  firstRow_ = firstRow;
   const auto& layers = description_.layers;
   std::size_t first = 0;  // in front of it nobody wants a gradient
   while (inputGradient == nullptr && first < layers.size() && layers[first].parameters == 0) ++first;
@@ -102,7 +104,7 @@ void Network<Real>::backward(const Real* parameters, std::size_t rows, Real* gra
     if (work == Work::rows) continue;
     if (l + 1 < last) backwardRows(l + 1, last, rows, threads);
     const bool wanted = l > first || inputGradient != nullptr;
-    layers_[l]->backward({rows, threads, seeds_[l]}, parameters + layers[l].parameterOffset, values_[l],
+    layers_[l]->backward(passOf(l, rows, threads), parameters + layers[l].parameterOffset, values_[l],
                          values_[l + 1], gradients_[l + 1], wanted ? gradients_[l] : nullptr,
                          gradient + layers[l].parameterOffset);
     last = work == Work::batchThenRows && wanted ? l + 1 : l;

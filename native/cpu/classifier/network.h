@@ -29,13 +29,14 @@ class Network {
   Real* outputs() { return values_.back(); }
 
   /// In training: dropout drops (layer l's mask is drawn from the l-th output of Random(seed), l from 0),
-  /// batch norm normalises with the batch's statistics and updates `buffers`.
+  /// batch norm normalises with the batch's statistics and updates `buffers`. The rows are the batch's from
+  /// number `firstRow` on.
   void forward(const Real* parameters, Real* buffers, std::size_t rows, std::uint64_t seed,
-               std::size_t threads);
-  /// The loss's gradient with respect to the flat parameters, overwritten, and, unless inputGradient is
-  /// nullptr, to the inputs. Uses up what forward left.
+               std::size_t threads, std::size_t firstRow = 0);
+  /// The loss's gradient with respect to the flat parameters, overwritten or, if firstRow > 0, added to that
+  /// of the rows before, and, unless inputGradient is nullptr, to the inputs. Uses up what forward left.
   void backward(const Real* parameters, std::size_t rows, Real* gradient, Real* inputGradient,
-                std::size_t threads);
+                std::size_t threads, std::size_t firstRow = 0);
 
   /// In use, `rows` rows from `in` to `out`; safe from several threads at once. Few rows and many take
   /// different ways, whose sums differ in rounding.
@@ -43,8 +44,11 @@ class Network {
              std::size_t threads) const;
 
  private:
+  Pass passOf(std::size_t layer, std::size_t rows, std::size_t threads) const {
+    return {rows, threads, seeds_[layer], firstRow_};
+  }
   Piece pieceOf(std::size_t layer, std::size_t begin, std::size_t end) const {
-    return {begin, end, true, seeds_[layer]};
+    return {begin, end, true, seeds_[layer], firstRow_};
   }
   void backwardRows(std::size_t first, std::size_t last, std::size_t rows, std::size_t threads);
 
@@ -56,6 +60,7 @@ class Network {
   // The gradients with respect to what enters each layer and what leaves the last.
   std::vector<Real*> gradients_;
   std::vector<std::uint64_t> seeds_;
+  std::size_t firstRow_ = 0;  // of the rows at work in their batch
 };
 
 }  // namespace neural_lsh::cpu

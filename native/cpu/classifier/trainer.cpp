@@ -82,6 +82,15 @@ bool isFirstLargest(std::span<const float> values, std::size_t index) {
   return std::ranges::find(values.first(index), value) == values.first(index).end();
 }
 
+/// A large batch passes through the network part by part, where its layers allow it, so that what they hand
+/// on stays in the caches.
+std::size_t passRowsOf(const NetworkDescription& network, std::size_t batchRows) {
+  constexpr std::size_t numbers = std::size_t{1} << 20, least = 256, most = 512;
+  const bool mixed = std::ranges::any_of(
+      network.layers, [](const LayerDescription& layer) { return layer.type == LayerType::batchNorm; });
+  return mixed ? batchRows : std::min(batchRows, std::clamp(numbers / network.widest(), least, most));
+}
+
 class Trainer {
  public:
   Trainer(const TrainingSet& set, const TrainingOptions& options, const Job& job)
@@ -95,12 +104,13 @@ class Trainer {
         heldOut_(static_cast<std::size_t>(static_cast<double>(rows_.size()) * options.validationFraction)),
         batchRows_(std::min(options.batchSize, rows_.size())),
         batches_((rows_.size() - heldOut_ + batchRows_ - 1) / batchRows_),
-        network_(options.network, batchRows_),
+        passRows_(passRowsOf(options.network, batchRows_)),
+        network_(options.network, passRows_),
         optimizer_(options.optimizer, options.network.parameters()),
         gradient_(options.network.parameters()),
-        losses_(batchRows_),
-        hits_(batchRows_),
-        neighborsFound_(batchRows_) {
+        losses_(passRows_),
+        hits_(passRows_),
+        neighborsFound_(passRows_) {
     std::iota(rows_.begin(), rows_.end(), 0);
     Random(seeds_.next()).shuffle(std::span(rows_));
     start(seeds_.next());
@@ -114,10 +124,11 @@ class Trainer {
     TrainingResult result;
     result.history = std::move(history);
     result.bestEpoch = options_.earlyStopping ? state_.bestEpoch : state_.epochs;
-    result.classifier = {options_.network, options_.earlyStopping ? best_.parameters : current_.parameters,
-                         options_.earlyStopping ? best_.buffers : current_.buffers, std::move(input_), 1};
+    const Weights& kept = options_.earlyStopping || options_.epochs == 0 ? best_ : current_;
+    result.classifier = {options_.network, kept.parameters, kept.buffers, std::move(input_), 1};
     input_ = result.classifier.input;
     if (options_.calibrate && heldOut_ > 0) result.calibration = calibrate(result.classifier);
+    result.heldOut.assign(validationRows().begin(), validationRows().end());
     state_.steps = optimizer_.steps();
     state_.slots.assign(optimizer_.slots().begin(), optimizer_.slots().end());
     state_.parameters = std::move(current_.parameters);
@@ -143,6 +154,7 @@ class Trainer {
     if (!options_.start) {
       initializeParameters(network, options_.initialization, weightSeed, current_.parameters);
       input_ = fitInputTransform(options_.input, set_.vectors, trainingRows(), job_);
+      best_ = current_;
       return;
     }
     const StartingPoint& given = *options_.start;
@@ -153,11 +165,11 @@ class Trainer {
         given.input ? *given.input : fitInputTransform(options_.input, set_.vectors, trainingRows(), job_);
     checked(input_.mean, network.inputs(), "initial.input.mean");
     checked(input_.scale, network.inputs(), "initial.input.scale");
+    best_ = current_;
     if (given.state) goOn(*given.state);
   }
 
   void goOn(const TrainingState& state) {
-    best_ = current_;
     state_ = state;
     checked(state.slots, state.slots.size(), "initial.state.slots");
     optimizer_.restore(state.slots, state.steps);
@@ -205,36 +217,51 @@ class Trainer {
     return sum;
   }
 
-  Score trainBatch(std::span<const Id> rows, std::uint64_t seed) {
+  Score trainBatch(std::span<const Id> batch, std::uint64_t seed) {
     Random random(seed);
-    const std::uint64_t noiseSeed = random.next();
-    gather(rows);
-    if (options_.inputNoise > 0) addNoise(rows.size(), noiseSeed);
-    network_.forward(current_.parameters.data(), current_.buffers.data(), rows.size(), random.next(),
-                     threads_);
-    const Score score = judge(rows);
-    network_.backward(current_.parameters.data(), rows.size(), gradient_.data(), nullptr, threads_);
+    const std::uint64_t noiseSeed = random.next(), networkSeed = random.next();
+    const double normalizer = normalizerOf(batch);
+    Score sum;
+    forPasses(batch, [&](std::size_t first, std::span<const Id> rows) {
+      gather(rows);
+      if (options_.inputNoise > 0) addNoise(rows.size(), noiseSeed + first);
+      network_.forward(current_.parameters.data(), current_.buffers.data(), rows.size(), networkSeed,
+                       threads_, first);
+      sum += judge(rows, normalizer);
+      network_.backward(current_.parameters.data(), rows.size(), gradient_.data(), nullptr, threads_, first);
+    });
+    sum.normalizer = normalizer;
     optimizer_.step(rate_, current_.parameters.data(), gradient_.data(), threads_);
-    return score;
+    return sum;
   }
 
   Score validate() {
-    const auto rows = validationRows();
     Score sum;
-    for (std::size_t first = 0; first < rows.size(); first += batchRows_) {
+    forPasses(validationRows(), [&](std::size_t, std::span<const Id> rows) {
       job_.check();
-      const auto batch = batchOf(rows, first);
-      infer(current_, batch);
-      countNeighbors(batch);
-      sum += judge(batch);
+      infer(current_, rows);
+      countNeighbors(rows);
+      const double normalizer = normalizerOf(rows);
+      sum += judge(rows, normalizer);
+      sum.normalizer += normalizer;
       if (set_.neighborsPerRow > 0 && !set_.neighbors.empty()) {
-        sum.neighbors += batch.size() * set_.neighborsPerRow;
+        sum.neighbors += rows.size() * set_.neighborsPerRow;
         sum.neighborsFound += std::accumulate(
-            neighborsFound_.begin(), neighborsFound_.begin() + static_cast<std::ptrdiff_t>(batch.size()),
+            neighborsFound_.begin(), neighborsFound_.begin() + static_cast<std::ptrdiff_t>(rows.size()),
             std::size_t{0});
       }
-    }
+    });
     return sum;
+  }
+
+  /// body(number of the first row, rows): what passes through the network at once, in equal parts.
+  template <typename Body>
+  void forPasses(std::span<const Id> rows, const Body& body) const {
+    const std::size_t passes = (rows.size() + passRows_ - 1) / passRows_;
+    for (std::size_t i = 0; i < passes; ++i) {
+      const std::size_t first = i * rows.size() / passes, end = (i + 1) * rows.size() / passes;
+      body(first, rows.subspan(first, end - first));
+    }
   }
 
   std::span<const Id> batchOf(std::span<const Id> rows, std::size_t first) const {
@@ -272,10 +299,10 @@ class Trainer {
     });
   }
 
-  /// Leaves the gradient of the batch's mean loss at the network's outputs.
-  Score judge(std::span<const Id> rows) {
+  /// Leaves the gradient of the batch's mean loss at the network's outputs. `normalizer` is the batch's; the
+  /// score goes without.
+  Score judge(std::span<const Id> rows, double normalizer) {
     const std::size_t outputs = set_.bins;
-    const double normalizer = normalizerOf(rows);
     const auto scale = static_cast<float>(normalizer > 0 ? 1 / normalizer : 0);
     forRows(rows.size(), [&](std::size_t i, std::span<Target<float>> target) {
       const std::span<float> logits(network_.outputs() + i * outputs, outputs);
@@ -288,7 +315,6 @@ class Trainer {
       sum.loss += losses_[i];
       sum.hits += hits_[i];
     }
-    sum.normalizer = normalizer;
     sum.rows = rows.size();
     return sum;
   }
@@ -374,12 +400,11 @@ class Trainer {
         std::min(heldOut_, std::max<std::size_t>(1, (std::size_t{1} << 24) / outputs)));
     std::vector<float> logits(rows.size() * outputs), shares(logits.size());
     const Weights weights{classifier.parameters, classifier.buffers};
-    for (std::size_t first = 0; first < rows.size(); first += batchRows_) {
+    forPasses(rows, [&](std::size_t first, std::span<const Id> part) {
       job_.check();
-      const auto batch = batchOf(rows, first);
-      infer(weights, batch);
-      std::copy_n(network_.outputs(), batch.size() * outputs, logits.data() + first * outputs);
-    }
+      infer(weights, part);
+      std::copy_n(network_.outputs(), part.size() * outputs, logits.data() + first * outputs);
+    });
     std::vector<Target<float>> target(set_.softLabels + 1);
     for (std::size_t i = 0; i < rows.size(); ++i) {
       fillTarget(rows[i], target);
@@ -418,7 +443,8 @@ class Trainer {
   std::vector<Id> rows_;  // in the split's order: those held out, then those trained on
   const std::size_t heldOut_;
   const std::size_t batchRows_;
-  const std::size_t batches_;  // of an epoch
+  const std::size_t batches_;   // of an epoch
+  const std::size_t passRows_;  // at most so many pass through the network at once
   Network<float> network_;
   Optimizer<float> optimizer_;
   InputTransform input_;

@@ -11,6 +11,7 @@
 #include "classifier.h"
 #include "initialization.h"
 #include "losses.h"
+#include "network.h"
 #include "optimizer.h"
 #include "schedule.h"
 
@@ -64,9 +65,9 @@ struct TrainingOptions {
   OptimizerOptions optimizer;
   double learningRate = 1e-3;
   ScheduleOptions schedule;
-  double inputNoise = 0;  // deviation of the normal noise that is added to what the network is fed with
-  std::size_t epochs = 10;
-  std::size_t batchSize = 512;       // an epoch's last batch may be smaller
+  double inputNoise = 0;        // deviation of the normal noise that is added to what the network is fed with
+  std::size_t epochs = 10;      // 0: the weights stay as they are, only the temperature is fitted
+  std::size_t batchSize = 512;  // an epoch's last batch may be smaller
   double validationFraction = 0.05;  // of the rows, rounded down, held out
   std::optional<EarlyStopping> earlyStopping;
   std::size_t monitoredProbes = 1;  // bins in which neighborAccuracy looks for neighbors
@@ -98,6 +99,7 @@ struct TrainingResult {
   std::vector<EpochReport> history;
   std::size_t bestEpoch = 0;  // whose weights these are
   std::optional<Calibration> calibration;
+  std::vector<Id> heldOut;  // the rows that were held out, in the split's order
   TrainingState state;
 };
 

@@ -62,6 +62,17 @@ struct Kernels {
   /// values[i] = exp(values[i] - shift), the difference rounded to float, its exponential to within 2e-7
   /// relative; what would be below FLT_MIN is 0, NaN stays NaN. Returns the sum.
   float (*exponentials)(float* values, std::size_t count, float shift);
+
+  /// The largest of at least one number; NaN counts only where it comes first.
+  float (*largest)(const float* values, std::size_t count);
+  /// values[i] *= factor.
+  void (*scale)(float* values, std::size_t count, float factor);
+  /// To each of `rows` rows of `columns` values the numbers `added` are added, or each is added to `sums`.
+  void (*addToRows)(const float* added, std::size_t rows, std::size_t columns, float* values);
+  void (*sumRows)(const float* values, std::size_t rows, std::size_t columns, float* sums);
+  /// out[i] = (values[i] - center[i]) * scale[i].
+  void (*standardize)(const float* values, const float* center, const float* scale, std::size_t count,
+                      float* out);
 };
 
 extern const Kernels baselineKernels;
@@ -70,8 +81,7 @@ extern const Kernels avx2Kernels;
 extern const Kernels avx512Kernels;
 #endif
 
-/// The fastest variant that this CPU runs. The environment variable NEURAL_LSH_KERNELS = baseline | avx2 |
-/// avx512 asks for a lesser one (a variant that the CPU does not have is not taken).
+/// The fastest variant that this CPU runs (instruction-set.h).
 const Kernels& kernels();
 
 }  // namespace neural_lsh::cpu

@@ -127,85 +127,102 @@ void sgemmTile(std::size_t rows, std::size_t columns, std::size_t k, const float
   multiplyTile<ROWS, VECTORS>(columns, k, a, b, strideB, c, strideC, accumulate);
 }
 
-// The vectors below are rows of 4 x 4 blocks side by side; the lanes of one go to the same block of another.
-constexpr int zipped(int lane, int from) {
-  return lane % 2 * LANES + lane / 4 * 4 + lane % 4 / 2 + from;
+// A step of a square's transposition: of the rows i and i + RUN, blocks of RUN lanes change places. Lanes of
+// the lower row's result are numbered as __builtin_shufflevector wants them, those of the upper one likewise.
+template <int RUN>
+constexpr int lowerLane(int lane) {
+  return (lane & RUN) == 0 ? lane : LANES + lane - RUN;
 }
-constexpr int joined(int lane, int from) {
-  return lane % 4 / 2 * LANES + lane / 4 * 4 + lane % 2 + from;
+template <int RUN>
+constexpr int upperLane(int lane) {
+  return (lane & RUN) == 0 ? lane + RUN : LANES + lane;
 }
 #if LANES == 16
-#define EACH_LANE(f, from)                                                                        \
-  f(0, from), f(1, from), f(2, from), f(3, from), f(4, from), f(5, from), f(6, from), f(7, from), \
-      f(8, from), f(9, from), f(10, from), f(11, from), f(12, from), f(13, from), f(14, from), f(15, from)
+#define EACH_LANE(f) \
+  f(0), f(1), f(2), f(3), f(4), f(5), f(6), f(7), f(8), f(9), f(10), f(11), f(12), f(13), f(14), f(15)
 #elif LANES == 8
-#define EACH_LANE(f, from) \
-  f(0, from), f(1, from), f(2, from), f(3, from), f(4, from), f(5, from), f(6, from), f(7, from)
+#define EACH_LANE(f) f(0), f(1), f(2), f(3), f(4), f(5), f(6), f(7)
 #else
-#define EACH_LANE(f, from) f(0, from), f(1, from), f(2, from), f(3, from)
+#define EACH_LANE(f) f(0), f(1), f(2), f(3)
 #endif
 
-/// Four floats of each of the rows 0, 4, 8, ... < LANES, side by side; zeros for those from `rows` on.
-inline Vector gatherQuads(const float* in, std::size_t stride, std::size_t rows) {
-  const auto quad = [&](std::size_t r) {
-    return r < rows ? *reinterpret_cast<const Quad*>(in + r * stride) : Quad{};
-  };
-#if LANES == 4
-  return quad(0);
-#else
-  const auto two = [&](std::size_t r) {
-    return __builtin_shufflevector(quad(r), quad(r + 4), 0, 1, 2, 3, 4, 5, 6, 7);
-  };
-#if LANES == 8
-  return two(0);
-#else
-  return __builtin_shufflevector(two(0), two(8), 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-#endif
-#endif
+template <int RUN>
+inline void exchange(Vector (&rows)[LANES]) {
+#pragma GCC unroll 16
+  for (int i = 0; i < LANES; ++i) {
+    if ((i & RUN) != 0) continue;
+    const Vector lower = rows[i], upper = rows[i + RUN];
+    rows[i] = __builtin_shufflevector(lower, upper, EACH_LANE(lowerLane<RUN>));
+    rows[i + RUN] = __builtin_shufflevector(lower, upper, EACH_LANE(upperLane<RUN>));
+  }
 }
 
-/// Columns [0, 4) of `rows` <= LANES rows, as vectors of LANES.
-inline void transposeFour(const float* in, std::size_t stride, std::size_t rows, Vector (&out)[4]) {
-  Vector r[4];
-#pragma GCC unroll 4
-  for (std::size_t i = 0; i < 4; ++i) r[i] = gatherQuads(in + i * stride, stride, rows > i ? rows - i : 0);
-  const Vector a = __builtin_shufflevector(r[0], r[1], EACH_LANE(zipped, 0));
-  const Vector b = __builtin_shufflevector(r[0], r[1], EACH_LANE(zipped, 2));
-  const Vector c = __builtin_shufflevector(r[2], r[3], EACH_LANE(zipped, 0));
-  const Vector d = __builtin_shufflevector(r[2], r[3], EACH_LANE(zipped, 2));
-  out[0] = __builtin_shufflevector(a, c, EACH_LANE(joined, 0));
-  out[1] = __builtin_shufflevector(a, c, EACH_LANE(joined, 2));
-  out[2] = __builtin_shufflevector(b, d, EACH_LANE(joined, 0));
-  out[3] = __builtin_shufflevector(b, d, EACH_LANE(joined, 2));
+/// In registers.
+inline void transpose(Vector (&rows)[LANES]) {
+#if LANES == 16
+  exchange<8>(rows);
+#endif
+#if LANES >= 8
+  exchange<4>(rows);
+#endif
+  exchange<2>(rows);
+  exchange<1>(rows);
 }
 
-/// One panel of packRows (packed-product.h): whole vectors are stored, and what one writes behind its row is
-/// overwritten by the rows that follow.
-void packRows(const float* in, std::size_t stride, std::size_t rows, std::size_t depth, std::size_t width,
-              float* out) {
-  constexpr std::size_t block = 16;  // columns: a cache line is used up before others need its place
-  const std::size_t whole = depth & ~std::size_t{3};
-  for (std::size_t first = 0; first < whole; first += block) {
-    const std::size_t end = first + block < whole ? first + block : whole;
-    for (std::size_t r = (width - 1) / LANES * LANES + LANES; r > 0;) {
-      r -= LANES;
-      for (std::size_t p = first; p < end; p += 4) {
-        Vector v[4];
-        transposeFour(in + r * stride + p, stride, r < rows ? rows - r : 0, v);
-#pragma GCC unroll 4
-        for (std::size_t i = 0; i < 4; ++i) {
-          float* target = out + (p + i) * width + r;
-          if (r + LANES <= width || p + i + 1 < depth) {
-            store(target, v[i]);
-          } else {
-            storePartial(target, width - r, v[i]);
-          }
-        }
-      }
+/// The square of a panel's packing at `in`: LANES of its vectors, of which the first `rows` > 0 count, and
+/// LANES of their numbers.
+inline void packSquare(const float* in, std::size_t stride, std::size_t rows, std::size_t width, float* out) {
+  Vector square[LANES];
+#pragma GCC unroll 16
+  for (std::size_t r = 0; r < LANES; ++r) {
+    const float* const row = in + (r < rows ? r : rows - 1) * stride;
+    __builtin_prefetch(row + 4 * LANES);  // so many rows are too many for the CPU to see where they lead
+    square[r] = load(row);
+  }
+  transpose(square);
+#pragma GCC unroll 16
+  for (std::size_t p = 0; p < LANES; ++p) store(out + p * width, square[p]);
+}
+
+/// The same at the edge: of the vectors from `rows` on zeros, of the numbers the first `depth` <= LANES, of
+/// the last of which `room` floats are written.
+inline void packEdge(const float* in, std::size_t stride, std::size_t rows, std::size_t depth,
+                     std::size_t width, std::size_t room, float* out) {
+  Vector square[LANES];
+#pragma GCC unroll 16
+  for (std::size_t r = 0; r < LANES; ++r) {
+    const float* const row = in + r * stride;
+    square[r] = r >= rows ? Vector{} : depth < LANES ? loadPartial(row, depth) : load(row);
+  }
+  transpose(square);
+#pragma GCC unroll 16
+  for (std::size_t p = 0; p < LANES; ++p) {
+    if (p + 1 < depth || (p + 1 == depth && room >= LANES)) {
+      store(out + p * width, square[p]);
+    } else if (p + 1 == depth) {
+      storePartial(out + p * width, room, square[p]);
     }
   }
-  for (std::size_t p = whole; p < depth; ++p) {
-    for (std::size_t r = 0; r < width; ++r) out[p * width + r] = r < rows ? in[r * stride + p] : 0.0F;
+}
+
+/// One panel of packRows (packed-product.h), in squares: a cache line of `in` is read once. Those on the left
+/// come last: what vectors on the right write behind their row is overwritten, as it is by the rows that
+/// follow; behind the last row nothing is written.
+void packRows(const float* in, std::size_t stride, std::size_t rows, std::size_t depth, std::size_t width,
+              float* out) {
+  for (std::size_t p = 0; p < depth; p += LANES) {
+    const bool last = depth - p <= LANES;
+    for (std::size_t r = (width - 1) / LANES * LANES + LANES; r > 0;) {
+      r -= LANES;
+      const std::size_t there = r < rows ? rows - r : 0, wanted = width - r;
+      const float* const from = in + r * stride + p;
+      float* const to = out + p * width + r;
+      if (!last && there > 0 && (there >= wanted || there >= LANES)) {
+        packSquare(from, stride, there, width, to);
+      } else {
+        packEdge(from, stride, there, last ? depth - p : LANES, width, last ? wanted : LANES, to);
+      }
+    }
   }
 }
 
@@ -214,6 +231,7 @@ void packColumns(const float* in, std::size_t stride, std::size_t columns, std::
                  std::size_t width, float* out) {
   for (std::size_t p = 0; p < depth; ++p, in += stride, out += width) {
     for (std::size_t c = 0; c < width; c += LANES) {
+      __builtin_prefetch(in + 12 * stride + c);
       const std::size_t there = c < columns ? columns - c : 0;
       const Vector v = there >= LANES ? load(in + c) : loadPartial(in + c, there);
       if (c + LANES <= width || p + 1 < depth) {
@@ -393,11 +411,86 @@ float exponentials(float* values, std::size_t count, float shift) {
   return sum(sums);
 }
 
+float largest(const float* values, std::size_t count) {
+  float result = values[0];
+  std::size_t i = 0;
+  if (count >= LANES) {
+    constexpr std::size_t chains = 4;  // of comparisons that do not wait for each other
+    Vector most[chains];
+    for (Vector& chain : most) chain = load(values);
+    for (; i + chains * LANES <= count; i += chains * LANES) {
+#pragma GCC unroll 4
+      for (std::size_t j = 0; j < chains; ++j) {
+        const Vector v = load(values + i + j * LANES);
+        most[j] = v > most[j] ? v : most[j];
+      }
+    }
+    for (; i + LANES <= count; i += LANES) {
+      const Vector v = load(values + i);
+      most[0] = v > most[0] ? v : most[0];
+    }
+    for (std::size_t j = 1; j < chains; ++j) most[0] = most[j] > most[0] ? most[j] : most[0];
+    for (std::size_t lane = 0; lane < LANES; ++lane) result = most[0][lane] > result ? most[0][lane] : result;
+  }
+  for (; i < count; ++i) result = values[i] > result ? values[i] : result;
+  return result;
+}
+
+/// apply(first number, their count) for vectors of LANES and what is left behind them.
+template <typename Apply>
+inline void forVectors(std::size_t count, const Apply& apply) {
+  std::size_t i = 0;
+  for (; i + LANES <= count; i += LANES) apply(i, std::size_t{LANES});
+  if (i < count) apply(i, count - i);
+}
+inline Vector loadUpTo(const float* p, std::size_t count) {
+  return count == LANES ? load(p) : loadPartial(p, count);
+}
+inline void storeUpTo(float* p, std::size_t count, Vector v) {
+  if (count == LANES) {
+    store(p, v);
+  } else {
+    storePartial(p, count, v);
+  }
+}
+
+void scale(float* values, std::size_t count, float factor) {
+  forVectors(count, [=](std::size_t i, std::size_t n) {
+    storeUpTo(values + i, n, loadUpTo(values + i, n) * factor);
+  });
+}
+
+void addToRows(const float* added, std::size_t rows, std::size_t columns, float* values) {
+  for (std::size_t row = 0; row < rows; ++row, values += columns) {
+    forVectors(columns, [=](std::size_t i, std::size_t n) {
+      storeUpTo(values + i, n, loadUpTo(values + i, n) + loadUpTo(added + i, n));
+    });
+  }
+}
+
+void sumRows(const float* values, std::size_t rows, std::size_t columns, float* sums) {
+  forVectors(columns, [=](std::size_t i, std::size_t n) {
+    Vector sum = loadUpTo(sums + i, n);
+    for (std::size_t row = 0; row < rows; ++row) sum += loadUpTo(values + row * columns + i, n);
+    storeUpTo(sums + i, n, sum);
+  });
+}
+
+void standardize(const float* values, const float* center, const float* scale, std::size_t count,
+                 float* out) {
+  forVectors(count, [=](std::size_t i, std::size_t n) {
+    const Vector difference = loadUpTo(values + i, n) - loadUpTo(center + i, n);
+    storeUpTo(out + i, n, difference * loadUpTo(scale + i, n));
+  });
+}
+
 }  // namespace
 
 const Kernels KERNELS_TABLE = {
-    KERNELS_NAME,     TILE_ROWS,     TILE_VECTORS* LANES, sgemmTile<>,    packRows, packColumns,  selectBelow,
-    scan<Difference>, scan<Product>, exact<Difference>,   exact<Product>, adam,     exponentials,
+    KERNELS_NAME,   TILE_ROWS,   TILE_VECTORS* LANES, sgemmTile<>,   packRows,
+    packColumns,    selectBelow, scan<Difference>,    scan<Product>, exact<Difference>,
+    exact<Product>, adam,        exponentials,        largest,       scale,
+    addToRows,      sumRows,     standardize,
 };
 
 }  // namespace neural_lsh::cpu

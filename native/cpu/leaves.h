@@ -59,9 +59,10 @@ struct LeafShape {
 /// Carves up the points by balls around random ones, the leaders: a point goes to its nearest leaders, as
 /// many as the fan-out says, and groups that are too large are carved up again (PiPNN, 2026). Groups that do
 /// not come apart, such as points that are all alike, are cut at random. visit(ids, before) is called for
-/// each leaf, from several threads at once: at most 2 maxRows ids, none twice; without fan-out, and how many
-/// stand in the leaves before it. Every id is in at least one leaf, and every leaf has at least min(minRows,
-/// all) ids, where minRows <= maxRows / 2. The leaves depend on points, shape and seed only.
+/// each leaf, from several threads at once: at most 2 maxRows ids, none twice, and, where nobody is in two
+/// leaves, the number of ids in the leaves before it. Every id is in at least one leaf, and every leaf has at
+/// least min(minRows, all) ids, where minRows <= maxRows / 2. The leaves depend on points, shape and seed
+/// only.
 void forEachLeaf(const GroupedPoints& points, const LeafShape& shape, std::uint64_t seed, const Job& job,
                  const std::function<void(std::span<const Id>, std::size_t)>& visit);
 

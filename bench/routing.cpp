@@ -67,7 +67,7 @@ Subject randomNetwork(const std::vector<std::size_t>& outputs) {
 
 /// Bins' centroids around the square root of as many centers, and queries around centroids.
 Subject centroids(std::size_t bins) {
-  constexpr float spread = 0.7F, temperature = 8;
+  constexpr float spread = 1, temperature = 40;
   Subject subject = emptySubject({bins});
   Random random(1);
   const auto count = static_cast<std::size_t>(std::sqrt(static_cast<double>(bins)));

@@ -10,17 +10,14 @@ import { printTable } from './data.mjs'
 import { benchProgram, machine } from './machine.mjs'
 
 const [{ gflops: peak }] = machine().peakGflops
-const rows = execFileSync(benchProgram('neural_lsh_routing'), { encoding: 'utf8' }).trim().split('\n').map(JSON.parse)
+const lines = execFileSync(benchProgram('neural_lsh_routing'), { encoding: 'utf8' }).trim().split('\n')
 console.log(`peak of one thread: ${peak.toFixed(0)} GFLOP/s`)
 printTable(
   ['layers', 'way', 'queries a call', 'budget', 'bins', 'us a query', 'share of peak'],
-  rows.map(({ layers, way, block, probes, mass, bins, microseconds, multiplyAdds }) => [
-    layers,
-    way,
-    block,
-    probes ? `probes ${probes}` : `mass ${mass}`,
-    bins.toFixed(1),
-    microseconds.toFixed(2),
-    `${((100 * 2 * multiplyAdds) / (microseconds * 1000) / peak).toFixed(0)} %`
-  ])
+  lines.map((line) => {
+    const { layers, way, block, probes, mass, bins, microseconds, multiplyAdds } = JSON.parse(line)
+    const gflops = (2 * multiplyAdds) / (microseconds * 1000)
+    const budget = probes ? `probes ${probes}` : `mass ${mass}`
+    return [layers, way, block, budget, bins, microseconds.toFixed(2), `${((100 * gflops) / peak).toFixed(0)} %`]
+  })
 )

@@ -4,7 +4,6 @@ import type { Network } from './classifier/network.js'
 import type {
   Calibration,
   Classifier,
-  Codes,
   Engine,
   EpochReport,
   JobOptions,
@@ -84,7 +83,10 @@ export async function buildIndex(
     return { bins, vectors: to }
   })
   const stored = { metric, dimensions, ...grouped }
-  const state: SearchState = { ...stored, classifier, codes: await encode(engine, stored, options, stage) }
+  const scan = options.scan === 'auto' ? 'exact' : options.scan
+  const codes =
+    scan === 'pq4' ? await stage('codes', (job) => engine.encodeFourBits(stored, options.seed, job)) : undefined
+  const state: SearchState = { ...stored, classifier, scan, codes }
   const { searcher, curve } = await stage('recall', (job) => openAndLearn(engine, state, asks, job))
   const { bestEpoch } = trained
   const history = trained.history.map(({ seconds, ...epoch }) => epoch)
@@ -246,16 +248,6 @@ async function calibrate(
 function targetOf(prepared: Float32Array, vectors: Float32Array, areBytes: boolean) {
   if (areBytes) return new Uint8Array(vectors.length)
   return prepared === vectors ? new Float32Array(vectors.length) : (prepared as Float32Array<ArrayBuffer>)
-}
-
-async function encode(
-  engine: Engine,
-  stored: Pick<SearchState, 'metric' | 'dimensions' | 'bins' | 'vectors'>,
-  { scan, seed }: IndexOptions,
-  stage: MeasuredStage
-): Promise<Codes | undefined> {
-  if (scan === 'exact' || scan === 'auto') return undefined
-  return stage('codes', (job) => engine.encode(stored, { type: scan, seed }, job))
 }
 
 /** `otherBytes`: what a stage held outside this process. */

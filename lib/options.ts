@@ -49,7 +49,7 @@ import type {
 import { type EngineChoice, engineChoices } from './engines/select.js'
 import { ArgumentError } from './errors.js'
 import type { AskedPoint, EvaluationPoint } from './evaluation/evaluate.js'
-import { depthFor, massFor } from './stages/recall.js'
+import { depthFor, probingFor } from './stages/recall.js'
 
 // ---------------------------------------------------------------------------------------------- what users write
 
@@ -527,7 +527,7 @@ export class SearchArguments {
     const wanted = recall ?? defaultRecall
     const lost = (1 - wanted) * allowedLoss.ofRecall
     // What the codes lose, further bins must bring.
-    const probing = { mass: massFor(this.curve, Math.min(1, wanted / (1 - lost))) }
+    const probing = probingFor(this.curve, Math.min(1, wanted / (1 - lost)))
     return { k, probing, reranked: this.reranked(k, lost) }
   }
 
@@ -597,25 +597,32 @@ export function readBuildReport(report: unknown): BuildReport {
 /** Judges the recall curve of an index file. */
 export function readRecallCurve(curve: unknown): RecallCurve {
   const known = read(curveTable, curve, 'curve.')
-  if (known.mass.length === 0 || known.mass.length !== known.recall.length)
-    throw new ArgumentError('curve.recall', 'must have as many entries as curve.mass, and some')
-  if (known.reranked.length !== known.loss.length)
+  const { recall, probability, candidates, reranked, loss } = known
+  const isWhole = recall.at(-1) === 1 && probability.length === recall.length && candidates.length === recall.length
+  if (!isWhole)
+    throw new ArgumentError('curve.recall', 'must end with 1 and be as long as curve.probability and curve.candidates')
+  if (reranked.length !== loss.length)
     throw new ArgumentError('curve.loss', 'must have as many entries as curve.reranked')
   return known
 }
 
-const rising = new Field<readonly number[]>(
-  'an array of at most 1000 numbers that do not fall',
-  (value) =>
-    Array.isArray(value) &&
-    value.length <= 1000 &&
-    value.every((one, i) => Number.isFinite(one) && (i === 0 || one >= value[i - 1]))
-)
-const shares = new Field<readonly number[]>(
-  'an array of at most 1000 numbers from 0 to 1',
-  (value) => Array.isArray(value) && value.length <= 1000 && value.every((one) => isNumber(one) && one >= 0 && one <= 1)
-)
-const curveTable = { mass: rising, recall: rising, reranked: rising, loss: shares }
+const mostEntries = 1000
+const listWhere = (what: string, holds: (one: number, before: number | undefined) => boolean) =>
+  new Field<readonly number[]>(
+    `an array of at most ${mostEntries} ${what}`,
+    (value) =>
+      Array.isArray(value) &&
+      value.length <= mostEntries &&
+      value.every((one, i) => isNumber(one) && holds(one, value[i - 1]))
+  )
+const shares = listWhere('numbers from 0 to 1', (one) => one >= 0 && one <= 1)
+const curveTable = {
+  recall: listWhere('rising numbers from 0 to 1', (one, before = 0) => one >= before && one <= 1),
+  probability: shares,
+  candidates: listWhere('whole numbers from 1', (one) => isIntegerWithin(1, largestId)(one)),
+  reranked: listWhere('rising numbers from 1', (one, before = 1) => one >= before && one <= largestId),
+  loss: shares
+}
 
 const figure = new Field<number>('a number', Number.isFinite)
 const figureOrNull = new Field<number | null>('a number or null', (value) => value === null || Number.isFinite(value))

@@ -379,12 +379,13 @@ const fourVectors = () => ({
       temperature: 1
     },
     bins: { offsets: Int32Array.of(0, 2, 2, 4), ids: Int32Array.of(1, 3, 0, 2) },
-    vectors: Float32Array.of(10, 30, 0, 20)
+    vectors: Float32Array.of(10, 30, 0, 20),
+    scan: 'exact' as const
   },
   description: {
     options: { dimensions: 1, bins: 3, classifier: { hidden: [] } },
     report: { choices: [], edgeCut: 0, balance: 1.5, history: [], bestEpoch: 0 },
-    curve: { mass: [1], recall: [1], reranked: [], loss: [] }
+    curve: { recall: [1], probability: [0], candidates: [4], reranked: [], loss: [] }
   }
 })
 
@@ -434,17 +435,17 @@ const falsified: [string, (contents: ReturnType<typeof fourVectors>) => unknown,
   [
     'a curve that falls',
     ({ description }) => Object.assign(description.curve, { recall: [1, 0] }),
-    /curve\.recall: .*do not fall/
+    /curve\.recall: .*rising/
+  ],
+  [
+    'a curve that ends too early',
+    ({ description }) => Object.assign(description.curve, { recall: [0.9] }),
+    /curve\.recall: must end with 1/
   ],
   [
     'a curve with half a side',
-    ({ description }) => Object.assign(description.curve, { recall: [0, 1] }),
-    /curve\.recall: .*as many/
-  ],
-  [
-    'a curve of nothing',
-    ({ description }) => Object.assign(description.curve, { mass: [], recall: [] }),
-    /curve\.recall/
+    ({ description }) => Object.assign(description.curve, { candidates: [] }),
+    /curve\.recall: .*as long as/
   ],
   ['losses without depths', ({ description }) => Object.assign(description.curve, { loss: [0.5] }), /curve\.loss/]
 ]

@@ -205,7 +205,13 @@ test('a graph of more than 2^31 directed edges is refused, with the number of ne
   t.is(resolveBuild(many, { dimensions: 1, graph: { neighbors: 357 } }).index.graph.neighbors, 357)
 })
 
-const curve = { mass: [0.5, 0.8, 1], recall: [0.5, 0.9, 1], reranked: [1, 4, 8], loss: [0.1, 0.002, 0.0001] }
+const curve = {
+  recall: [0.5, 0.9, 1],
+  probability: [0.3, 0.1, 0],
+  candidates: [100, 200, 1000],
+  reranked: [1, 4, 8],
+  loss: [0.1, 0.002, 0.0001]
+}
 const exactCurve = { ...curve, reranked: [], loss: [] }
 const shape = { size: 1000, dimensions: 2, bins: 8, metric: 'euclidean' } as const
 
@@ -237,15 +243,16 @@ test('a search takes one of recall, probes and mass, and a recall of 95 % by def
   }
 })
 
-test('a recall is found on the curve: the mass that reaches it, and as many compared again as it allows', (t) => {
+test('a recall is found on the curve: which bins reach it, and as many compared again as it allows', (t) => {
   const request = (options: SearchOptions) => new SearchArguments(shape, curve).forSearch(new Float32Array(2), options)
   // A tenth of what may be missed is left to the codes: 0.2 % here, which further bins must bring.
   const wanted = 0.98 / (1 - 0.002)
   const { probing, reranked } = request({ recall: 0.98 })
-  t.is(probing.mass?.toFixed(9), (0.8 + 2 * (wanted - 0.9)).toFixed(9))
+  t.is(probing.probability?.toFixed(9), (0.1 - (wanted - 0.9)).toFixed(9))
+  t.is('candidates' in probing && probing.candidates, Math.ceil(200 + 8000 * (wanted - 0.9)))
   t.is(reranked, 40)
-  t.deepEqual(request({ recall: 1 }), { k: 10, probing: { mass: 1 }, reranked: 80 })
-  t.is(request({ recall: 0.01 }).probing.mass, 0.5)
+  t.deepEqual(request({ recall: 1 }), { k: 10, probing: { probability: 0, candidates: 1000 }, reranked: 80 })
+  t.deepEqual(request({ recall: 0.01 }).probing, { probability: 0.3, candidates: 100 })
   t.is(request({ probes: 1 }).reranked, 80, 'a loss of a thousandth')
   t.is(request({ probes: 1, k: 200 }).reranked, 1000, 'no more than there are')
 })

@@ -205,17 +205,8 @@ export interface Reordering {
  * numbers (product quantisation), the nearest by which are compared again exactly. */
 export type ScanType = 'exact' | 'int8' | 'pq4'
 
-export interface ByteCodes {
-  type: 'int8'
-  /** n x dimensions, in the bins' order: number = offset + scale * code. */
-  codes: Uint8Array<ArrayBuffer>
-  offset: number
-  scale: number
-}
-
-/** Of a vector minus its bin's mean, cut into parts of two numbers each. */
+/** Of the scan 'pq4': a vector minus its bin's mean, cut into parts of two numbers each. */
 export interface FourBitCodes {
-  type: 'pq4'
   /** n x ceil(parts / 2), in the bins' order: part 2i is the lower half of byte i. */
   codes: Uint8Array<ArrayBuffer>
   /** parts x 16 x 2 */
@@ -224,14 +215,16 @@ export interface FourBitCodes {
   means: Float32Array<ArrayBuffer>
 }
 
-export type Codes = ByteCodes | FourBitCodes
-
-/** What held-out vectors say of the search, asked for their 10 nearest: the recall that a probability mass reaches, and
- * the share of it that is lost where only so many candidates are compared again exactly. Each pair of arrays rises. */
+/** What held-out vectors say of the search, asked for their 10 nearest: which bins to read for a recall, and the share of
+ * it that is lost where only so many candidates are compared again exactly. Arrays of two tables. */
 export interface RecallCurve {
-  mass: readonly number[]
+  /** Rising to 1. */
   recall: readonly number[]
-  /** Empty where the scan is exact. */
+  /** Bins of at least this probability are read, */
+  probability: readonly number[]
+  /** until they hold so many vectors. */
+  candidates: readonly number[]
+  /** Candidates compared again for each result that is asked for, rising; empty where the scan is exact. */
   reranked: readonly number[]
   /** Falling. */
   loss: readonly number[]
@@ -245,13 +238,18 @@ export interface SearchState {
   bins: Bins
   /** n x dimensions in the bins' order; unit rows for cosine; bytes where all numbers are integers in 0 .. 255. */
   vectors: Float32Array<ArrayBuffer> | Uint8Array<ArrayBuffer>
-  /** Not there where the scan is exact. */
-  codes?: Codes | undefined
+  scan: ScanType
+  /** There with the scan 'pq4'; those of 'int8' the engine makes itself. */
+  codes?: FourBitCodes | undefined
 }
 
-/** Probe a fixed number of bins, or until their probabilities add up to `mass`. Exactly one is set. Either way probing
- * goes on while fewer than k candidates have been seen, so that k results always come back. */
-export type Probing = { probes: number; mass?: undefined } | { mass: number; probes?: undefined }
+/** The most probable bins are read: a fixed number of `probes`; or until their probabilities add up to `mass`; or those
+ * of at least a `probability`, until they hold so many `candidates`. In each case further bins are read while there are
+ * fewer than k candidates, so that k results always come back. */
+export type Probing =
+  | { probes: number; mass?: undefined; probability?: undefined }
+  | { mass: number; probes?: undefined; probability?: undefined }
+  | { probability: number; candidates: number; probes?: undefined; mass?: undefined }
 
 /** One search: k results from the bins that the probing chooses. */
 export interface SearchRequest {
@@ -366,12 +364,12 @@ export interface Engine {
   ): Promise<Calibration>
   /** Whether all numbers are integers in 0 .. 255. */
   areBytes(vectors: Float32Array, job: JobOptions): Promise<boolean>
-  /** Codes of the vectors of a state. */
-  encode(
+  /** Learns the codes of the vectors of a state. */
+  encodeFourBits(
     state: Pick<SearchState, 'metric' | 'dimensions' | 'bins' | 'vectors'>,
-    options: { type: Codes['type']; seed: number },
+    seed: number,
     job: JobOptions
-  ): Promise<Codes>
+  ): Promise<FourBitCodes>
   /** Checks the state (offsets, ids a permutation, finite numbers; ArgumentError otherwise) and takes hold of it. */
   openSearcher(state: SearchState, job: JobOptions): Promise<Searcher>
 }

@@ -6,9 +6,7 @@ import type { Initialization, Loss, Optimizer, Regularization, Schedule } from '
 import { ArgumentError, ClosedError, EngineError, type ErrorCode, NeuralLSHError } from '../errors.js'
 import type {
   Bins,
-  ByteCodes,
   Calibration,
-  Codes,
   Engine,
   FourBitCodes,
   JobOptions,
@@ -16,6 +14,7 @@ import type {
   KnnGraph,
   Metric,
   Partition,
+  Probing,
   RouteBatchResult,
   SearchBatchResult,
   Searcher,
@@ -40,8 +39,16 @@ interface NativeJobOptions {
 
 type NativeStage<T> = (request: object, options: NativeJobOptions) => NativeJob<T>
 
-/** A single search, told one by one, as there is little time: probes 0 where the mass counts. */
-type SingleSearch = [query: Float32Array, k: number, probes: number, mass: number, reranked: number]
+/** A single search, told one by one, as there is little time: 0 for what does not count. */
+type SingleSearch = [
+  query: Float32Array,
+  k: number,
+  reranked: number,
+  probes: number,
+  mass: number,
+  probability: number,
+  candidates: number
+]
 
 export interface NativeSearcher {
   /** Where searchSync writes from now on; `visited` gets the numbers of candidates and of probes. */
@@ -78,7 +85,7 @@ export interface Addon {
   kmeans: NativeStage<Omit<Kmeans, 'bins'>>
   areBytes: NativeStage<{ areBytes: boolean }>
   calibrateToNeighbors: NativeStage<Calibration>
-  encode: NativeStage<Omit<ByteCodes, 'type'> | Omit<FourBitCodes, 'type'>>
+  encodeFourBits: NativeStage<FourBitCodes>
   openIndex: NativeStage<{ handle: Handle }>
   Searcher: new (handle: Handle) => NativeSearcher
   /** `onFinished` is called when searches have ended: the first `count` entries of `finished` are their slots, or
@@ -182,6 +189,12 @@ async function run<T>(stage: NativeStage<T>, request: object, job: JobOptions): 
   }
 }
 
+function flatten(probing: Probing): [probes: number, mass: number, probability: number, candidates: number] {
+  return probing.probability === undefined
+    ? [probing.probes ?? 0, probing.mass ?? 0, 0, 0]
+    : [0, 0, probing.probability, probing.candidates]
+}
+
 function createSearcher(addon: Addon, handle: Handle, queue: SearchQueue): Searcher {
   const searcher = new addon.Searcher(handle)
   const results = new Results((...arrays) => searcher.setResults(...arrays))
@@ -190,7 +203,7 @@ function createSearcher(addon: Addon, handle: Handle, queue: SearchQueue): Searc
     searchSync(query, { k, probing, reranked }) {
       results.reserve(k)
       try {
-        searcher.searchSync(query, k, probing.probes ?? 0, probing.mass ?? 0, reranked)
+        searcher.searchSync(query, k, reranked, ...flatten(probing))
       } catch (error) {
         throw typed(error)
       }
@@ -199,7 +212,7 @@ function createSearcher(addon: Addon, handle: Handle, queue: SearchQueue): Searc
     async search(query, { k, probing, reranked }) {
       try {
         return await queue.search(k, (native, slot) =>
-          searcher.search(query, k, probing.probes ?? 0, probing.mass ?? 0, reranked, native, slot)
+          searcher.search(query, k, reranked, ...flatten(probing), native, slot)
         )
       } catch (error) {
         throw typed(error)
@@ -261,12 +274,10 @@ export function createNativeEngine(): Engine {
     async areBytes(vectors, job) {
       return (await run(addon.areBytes, { vectors }, job)).areBytes
     },
-    async encode(state, { type, seed }, job) {
-      return { type, ...(await run(addon.encode, { ...flatBins(state), type, seed }, job)) } as Codes
-    },
+    encodeFourBits: (state, seed, job) => run(addon.encodeFourBits, { ...flatBins(state), seed }, job),
     async openSearcher(state: SearchState, job) {
-      const { classifier, codes } = state
-      const { handle } = await run(addon.openIndex, { ...flatBins(state), classifier, codes }, job)
+      const { classifier, scan, codes } = state
+      const { handle } = await run(addon.openIndex, { ...flatBins(state), classifier, scan, codes }, job)
       return createSearcher(addon, handle, queue)
     }
   }

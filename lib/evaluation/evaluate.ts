@@ -77,7 +77,7 @@ export async function evaluate(
         ...job,
         onProgress: (done, total) => onProgress?.({ stage: 'exact-search', done, total })
       })
-  const { ranks } = await rankBins(subject.searcher, subject.state, queries, truth, k, job)
+  const ranks = await rankBins(subject.searcher, subject.state, queries, truth, k, job)
   const { points } = request
   const curve: CurvePoint[] = []
   for (const point of points) {

@@ -14,13 +14,11 @@
  *     output.temperature     [1] F32         the probabilities are softmax(outputs / temperature)
  *     bins.offsets           [bins + 1] I32  bin b holds rows offsets[b] .. offsets[b + 1] of bins.vectors
  *     bins.ids               [n] I32         the row number before the reordering
- *     codes.range            [2] F32         scan int8: number = range[0] + range[1] * code
  *     codes.codebooks        [ceil(d / 2), 16, 2] F32   scan pq4: for every two numbers, 16 pairs to choose from
  *     codes.means            [bins, d] F32   scan pq4: a vector is about its bin's mean and the pairs chosen
  *     words.offsets          [n + 1] I32     word i (of row number i) is bytes offsets[i] .. offsets[i + 1], UTF-8
  *     bins.vectors           [n, d] U8       if they are not above
- *     codes.codes            [n, d] U8       scan int8; scan pq4: [n, ceil(ceil(d / 2) / 2)], pair 2i in the lower half
- *                                            of byte i
+ *     codes.codes            [n, ceil(ceil(d / 2) / 2)] U8   scan pq4: pair 2i in the lower half of byte i
  *     words.bytes            [bytes] U8      with words.offsets only where the vectors have words
  *
  * The metadata hold the network (JSON, as lib/classifier/network.ts describes it), whether x is brought to unit length
@@ -30,7 +28,7 @@
 import { type FileHandle, open } from 'node:fs/promises'
 import { crc32 } from 'node:zlib'
 import { bufferCount, type Network, parameterCount, readNetwork, shapesOf, tensorsOf } from '../classifier/network.js'
-import type { Codes, Metric, ScanType, SearchState } from '../engines/engine.js'
+import type { Metric, ScanType, SearchState } from '../engines/engine.js'
 import { ArgumentError, FileError, NeuralLSHError } from '../errors.js'
 import { regularFileSize } from './byte-reader.js'
 import { asFileError } from './file-error.js'
@@ -160,11 +158,7 @@ function layout({ rows, network, areBytes, scan, wordBytes }: Sizes): Tensor[] {
     (name: string, ...shape: number[]): Tensor => ({ name, dtype, shape })
   const [floats, integers, bytes] = [tensor('F32'), tensor('I32'), tensor('U8')]
   const pairs = Math.ceil(dimensions / 2)
-  const tables: Record<ScanType, Tensor[]> = {
-    exact: [],
-    int8: [floats('codes.range', 2)],
-    pq4: [floats('codes.codebooks', pairs, 16, 2), floats('codes.means', bins, dimensions)]
-  }
+  const hasCodes = scan === 'pq4'
   return [
     ...(areBytes ? [] : [floats('bins.vectors', rows, dimensions)]),
     ...tensorsOf(network).map(({ name, shape }) => floats(`classifier.${name}`, ...shape)),
@@ -173,27 +167,23 @@ function layout({ rows, network, areBytes, scan, wordBytes }: Sizes): Tensor[] {
     floats('output.temperature', 1),
     integers('bins.offsets', bins + 1),
     integers('bins.ids', rows),
-    ...tables[scan],
+    ...(hasCodes ? [floats('codes.codebooks', pairs, 16, 2), floats('codes.means', bins, dimensions)] : []),
     ...(wordBytes === undefined ? [] : [integers('words.offsets', rows + 1)]),
     // Last, as what follows them need not lie at a multiple of 4.
     ...(areBytes ? [bytes('bins.vectors', rows, dimensions)] : []),
-    ...(scan === 'exact' ? [] : [bytes('codes.codes', rows, codeBytes(scan, dimensions))]),
+    ...(hasCodes ? [bytes('codes.codes', rows, Math.ceil(pairs / 2))] : []),
     ...(wordBytes === undefined ? [] : [bytes('words.bytes', wordBytes)])
   ]
-}
-
-/** Of one vector. */
-function codeBytes(scan: ScanType, dimensions: number): number {
-  return { exact: 0, int8: dimensions, pq4: Math.ceil(Math.ceil(dimensions / 2) / 2) }[scan]
 }
 
 // Writing
 
 function checkedSizes({ state, words }: IndexContents): Omit<Sizes, 'wordBytes'> {
-  const { classifier, bins, vectors, dimensions, codes } = state
+  const { classifier, bins, vectors, dimensions, scan, codes } = state
   const { network, input } = classifier
   const [inputCount, binCount] = endsOf(network)
   const rows = bins.ids.length
+  const pairs = Math.ceil(dimensions / 2)
   const expected: [string, number, number][] = [
     ['classifier.network.inputShape', inputCount, dimensions],
     ['classifier.parameters', classifier.parameters.length, parameterCount(network)],
@@ -202,23 +192,19 @@ function checkedSizes({ state, words }: IndexContents): Omit<Sizes, 'wordBytes'>
     ['classifier.input.scale', input.scale.length, dimensions],
     ['bins.offsets', bins.offsets.length, binCount + 1],
     ['vectors', vectors.length, rows * dimensions],
-    ['codes.codes', codes?.codes.length ?? 0, rows * codeBytes(codes?.type ?? 'exact', dimensions)],
+    ['codes.codes', codes?.codes.length ?? 0, scan === 'pq4' ? rows * Math.ceil(pairs / 2) : 0],
+    ['codes.codebooks', codes?.codebooks.length ?? 0, scan === 'pq4' ? pairs * 32 : 0],
+    ['codes.means', codes?.means.length ?? 0, scan === 'pq4' ? binCount * dimensions : 0],
     ['words', words?.length ?? rows, rows]
   ]
   const wrong = expected.find(([, size, right]) => size !== right)
   if (wrong) throw new ArgumentError(wrong[0], `has size ${wrong[1]}, expected ${wrong[2]}`)
-  return { rows, network, areBytes: vectors instanceof Uint8Array, scan: codes?.type ?? 'exact' }
-}
-
-function codeArrays(codes: Codes | undefined): Record<string, ArrayBufferView> {
-  if (codes === undefined) return {}
-  return codes.type === 'int8'
-    ? { 'codes.codes': codes.codes, 'codes.range': Float32Array.of(codes.offset, codes.scale) }
-    : { 'codes.codes': codes.codes, 'codes.codebooks': codes.codebooks, 'codes.means': codes.means }
+  return { rows, network, areBytes: vectors instanceof Uint8Array, scan }
 }
 
 /** The bytes of each tensor, in place. */
 function dataOf(state: SearchState, words: WordList | undefined, tensors: StoredTensor[]): Uint8Array[] {
+  const { codes } = state
   const { parameters, buffers, input, temperature } = state.classifier
   const arrays: Record<string, ArrayBufferView> = {
     'bins.vectors': state.vectors,
@@ -227,7 +213,7 @@ function dataOf(state: SearchState, words: WordList | undefined, tensors: Stored
     'output.temperature': Float32Array.of(temperature),
     'bins.offsets': state.bins.offsets,
     'bins.ids': state.bins.ids,
-    ...codeArrays(state.codes),
+    ...(codes && { 'codes.codes': codes.codes, 'codes.codebooks': codes.codebooks, 'codes.means': codes.means }),
     ...(words && { 'words.offsets': words.offsets, 'words.bytes': words.bytes })
   }
   const parametersBegin = parametersStart(tensors, state.classifier.network)
@@ -449,16 +435,12 @@ function stateOf(tensors: StoredTensor[], data: ArrayBuffer, meaning: Meaning): 
     classifier: { network, parameters, buffers, input, temperature },
     bins: { offsets: integers('bins.offsets'), ids: integers('bins.ids') },
     vectors: areBytes ? bytes('bins.vectors') : floats('bins.vectors'),
-    codes: codesOf(scan, { floats, bytes })
+    scan,
+    codes:
+      scan === 'pq4'
+        ? { codes: bytes('codes.codes'), codebooks: floats('codes.codebooks'), means: floats('codes.means') }
+        : undefined
   }
-}
-
-function codesOf(scan: ScanType, { floats, bytes }: Pick<ReturnType<typeof viewsOf>, 'floats' | 'bytes'>) {
-  if (scan === 'exact') return undefined
-  const codes = bytes('codes.codes')
-  if (scan === 'pq4') return { type: scan, codes, codebooks: floats('codes.codebooks'), means: floats('codes.means') }
-  const [offset = 0, scale = 1] = floats('codes.range')
-  return { type: scan, codes, offset, scale }
 }
 
 function wordsOf(tensors: StoredTensor[], data: ArrayBuffer): WordList | undefined {

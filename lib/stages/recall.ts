@@ -1,27 +1,28 @@
 /**
- * What held-out vectors say of an index's searches: which probability mass finds which share of the true neighbors, and
+ * What held-out vectors say of an index's searches: which bins must be read to find a share of the true neighbors, and
  * how many of the candidates that the codes put first must be compared again exactly.
+ *
+ * Of all ways to read the same number of vectors, reading the bins above one probability finds most: each bin is read
+ * where it is worth most. It needs fewer candidates than a number of bins or a mass that is the same for all queries.
  */
-
 import type { Engine, JobOptions, RecallCurve, Searcher, SearchState } from '../engines/engine.js'
 import { eachRow, gatherRows } from '../rows.js'
-import { rankBins } from './bin-ranks.js'
+import { binOfEachPoint, eachRanking } from './bin-ranks.js'
 
 /** Neighbors that the curve speaks of. */
 export const curveNeighbors = 10
 /** Held-out vectors that are asked: the recall's standard error is then below half a percent. */
 const mostQueries = 2000
 const fewestQueries = 100
-/** Between these shares of the neighbors, in steps, the mass is kept. */
-const shares = [...steps(0.02, 0.9, 0.02), ...steps(0.9, 0.99, 0.005), ...steps(0.99, 0.999, 0.001), 1]
+/** Probabilities that a bin must have to be read, from 1 down to next to nothing. */
+const probabilities = Array.from({ length: 80 }, (_, i) => Math.exp(-i / 6))
+/** A doubtful query, for which many bins pass, reads at most so many times the vectors that half of the queries read:
+ * its last bins hold little, and nobody wants to wait for the slowest answer. */
+const mostOverMedian = 1.5
 /** Candidates that are compared again, in neighbors asked for. */
 const depths = [1, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48]
 /** How many of the bins are read while the depths are measured: as many as a thorough search reads. */
 const thoroughRecall = 0.98
-
-function steps(from: number, to: number, by: number) {
-  return Array.from({ length: Math.round((to - from) / by) }, (_, i) => from + i * by)
-}
 
 /** Vectors with their true neighbors. */
 export interface HeldOut {
@@ -70,38 +71,101 @@ export async function learnRecall(
   { queries, truth, k }: HeldOut,
   job: JobOptions
 ): Promise<RecallCurve> {
-  const { before } = await rankBins(searcher, state, queries, truth, k, job)
-  const sorted = Float32Array.from(before).sort()
-  // The mass that finds a share of the neighbors: just above what stands before the bin of the last of them.
-  const mass = shares.map((share) => Math.min(1, massBefore(sorted, share) + 1e-6))
-  const curve = { mass, recall: shares, reranked: [], loss: [] }
-  return state.codes ? { ...curve, ...(await learnDepth(searcher, { queries, truth, k }, before, curve, job)) } : curve
+  const places = await placeNeighbors(searcher, state, { queries, truth, k }, job)
+  const probing = await learnProbing(places, state.bins.ids.length, job.signal)
+  const curve: RecallCurve = { ...probing, reranked: [], loss: [] }
+  return state.scan === 'exact'
+    ? curve
+    : { ...curve, ...(await learnDepth(searcher, { queries, truth, k }, places, curve, job)) }
 }
 
-const massBefore = (sorted: Float32Array, share: number) =>
-  sorted[Math.min(sorted.length - 1, Math.ceil(share * sorted.length) - 1)] as number
+/** Of the bin of each true neighbor: its probability, and the vectors in the bins before it. */
+interface Places {
+  probability: Float32Array
+  before: Int32Array
+  /** For each of `probabilities` and each query the vectors in the bins that have it. */
+  candidates: Int32Array[]
+}
+
+async function placeNeighbors(
+  searcher: Searcher,
+  state: SearchState,
+  { queries, truth, k }: HeldOut,
+  job: JobOptions
+): Promise<Places> {
+  const { offsets } = state.bins
+  const binOf = await binOfEachPoint(state, job.signal)
+  const count = truth.length / k
+  const places: Places = {
+    probability: new Float32Array(truth.length),
+    before: new Int32Array(truth.length),
+    candidates: probabilities.map(() => new Int32Array(count))
+  }
+  const rankOf = new Int32Array(offsets.length - 1)
+  const before = new Int32Array(offsets.length)
+  await eachRanking(searcher, state, queries, job, (query, bins, ranked) => {
+    let level = 0
+    for (let rank = 0; rank < bins.length; rank++) {
+      const bin = bins[rank] as number
+      const probability = ranked[rank] as number
+      for (; level < probabilities.length && probability < (probabilities[level] as number); level++)
+        (places.candidates[level] as Int32Array)[query] = before[rank] as number
+      rankOf[bin] = rank
+      before[rank + 1] = (before[rank] as number) + (offsets[bin + 1] as number) - (offsets[bin] as number)
+    }
+    for (; level < probabilities.length; level++)
+      (places.candidates[level] as Int32Array)[query] = before[bins.length] as number
+    for (let place = query * k; place < (query + 1) * k; place++) {
+      const rank = rankOf[binOf[truth[place] as number] as number] as number
+      places.probability[place] = ranked[rank] as number
+      places.before[place] = before[rank] as number
+    }
+  })
+  return places
+}
+
+/** Whether the bin of the neighbor at `place` is read. */
+const isRead = (places: Places, place: number, probability: number, candidates: number) =>
+  (places.probability[place] as number) >= probability && (places.before[place] as number) < candidates
+
+async function learnProbing(places: Places, rows: number, signal: AbortSignal | undefined) {
+  const recall: number[] = []
+  const candidates: number[] = []
+  await eachRow(probabilities.length, signal, (level) => {
+    const counts = places.candidates[level] as Int32Array
+    const median = counts.slice().sort()[counts.length >> 1] as number
+    const most = Math.max(1, Math.ceil(mostOverMedian * median))
+    let read = 0
+    for (let place = 0; place < places.before.length; place++)
+      if (isRead(places, place, probabilities[level] as number, most)) read++
+    recall.push(read / places.before.length)
+    candidates.push(most)
+  })
+  // All bins find everything.
+  return { recall: [...recall, 1], probability: [...probabilities, 0], candidates: [...candidates, rows] }
+}
 
 async function learnDepth(
   searcher: Searcher,
   { queries, truth, k }: HeldOut,
-  before: Float32Array,
+  places: Places,
   curve: RecallCurve,
   job: JobOptions
 ): Promise<Pick<RecallCurve, 'reranked' | 'loss'>> {
-  const mass = massFor(curve, thoroughRecall)
+  const probing = probingFor(curve, thoroughRecall)
   const reranked: number[] = []
   const loss: number[] = []
   // The query itself is found, too.
   const asked = k + 1
   for (const depth of depths) {
-    const request = { k: asked, probing: { mass }, reranked: Math.ceil(depth * asked) }
+    const request = { k: asked, probing, reranked: Math.ceil(depth * asked) }
     const { ids } = await searcher.searchBatch(queries, request, job)
     let within = 0
     let found = 0
     await eachRow(truth.length / k, job.signal, (query) => {
       const returned = new Set(ids.subarray(query * asked, (query + 1) * asked))
       for (let place = query * k; place < (query + 1) * k; place++) {
-        if ((before[place] as number) >= mass) continue
+        if (!isRead(places, place, probing.probability, probing.candidates)) continue
         within++
         if (returned.has(truth[place] as number)) found++
       }
@@ -114,13 +178,16 @@ async function learnDepth(
   return { reranked, loss }
 }
 
-/** The mass that reaches a recall, between the curve's points in proportion. */
-export function massFor({ mass, recall }: RecallCurve, wanted: number): number {
+/** What to read to reach a recall, between the curve's points in proportion. */
+export function probingFor({ recall, probability, candidates }: RecallCurve, wanted: number) {
   const above = recall.findIndex((one) => one >= wanted)
-  if (above <= 0) return above < 0 ? 1 : (mass[0] as number)
-  const [x0, x1] = [recall[above - 1], recall[above]] as [number, number]
-  const [y0, y1] = [mass[above - 1], mass[above]] as [number, number]
-  return y0 + ((wanted - x0) / (x1 - x0)) * (y1 - y0)
+  const between = (values: readonly number[]): number => {
+    if (above <= 0) return values.at(above) as number
+    const [from, to] = [recall[above - 1], recall[above]] as [number, number]
+    const [low, high] = [values[above - 1], values[above]] as [number, number]
+    return low + ((wanted - from) / (to - from)) * (high - low)
+  }
+  return { probability: between(probability), candidates: Math.ceil(between(candidates)) }
 }
 
 /** Candidates to compare again, for each neighbor asked for, so that at most the share `loss` is lost; 0 where the scan

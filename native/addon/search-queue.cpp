@@ -35,8 +35,9 @@ struct Slot {
 
   void run() {
     try {
-      const cpu::Visited seen = cpu::searchOne(open->index, query.data(), request, "query",
-                                               ids.first(request.k), distances.first(request.k), cpu::threadScratch());
+      const cpu::Visited seen =
+          cpu::searchOne(open->index, query.data(), request, "query", ids.first(request.k),
+                         distances.first(request.k), cpu::threadScratch());
       visited[0] = seen.candidates;
       visited[1] = seen.probes;
     } catch (...) {

@@ -19,42 +19,33 @@ namespace {
 struct State {
   cpu::StoredBins bins;
   cpu::Classifier classifier;
-  std::optional<cpu::ByteCodes> bytes;
+  bool scanBytes;
   std::optional<cpu::FourBitCodes> fourBits;
 };
-
-std::size_t perRow(Napi::Env env, const char* name, std::size_t size, std::size_t rows) {
-  require(env, rows > 0 && size % rows == 0, name, "must hold whole rows");
-  return size / rows;
-}
 
 void readCodes(const Napi::Object& source, State& state) {
   const Napi::Env env = source.Env();
   const cpu::StoredVectors& vectors = state.bins.vectors;
   const auto codes = bytes(source, "codes");
-  const std::size_t width = perRow(env, "codes.codes", codes.size(), vectors.rows);
-  if (text(source, "type") == "int8") {
-    require(env, width == vectors.columns, "codes.codes", "must have one byte a number");
-    state.bytes = {codes, static_cast<float>(number(source, "offset")),
-                   static_cast<float>(number(source, "scale"))};
-    return;
-  }
   const std::size_t parts = (vectors.columns + cpu::fourBitWidth - 1) / cpu::fourBitWidth;
   state.fourBits = {codes, floats(source, "codebooks"), floats(source, "means")};
-  require(env, width == (parts + 1) / 2, "codes.codes", "must have four bits a part");
+  require(env, codes.size() == vectors.rows * ((parts + 1) / 2), "codes.codes", "must have four bits a part");
   require(env, state.fourBits->codebooks.size() == parts * 16 * cpu::fourBitWidth, "codes.codebooks",
           "must have 16 entries a part");
   require(env, state.fourBits->means.size() == (state.bins.offsets.size() - 1) * vectors.columns,
           "codes.means", "must have one row a bin");
 }
 
-/// { metric, dimensions, vectors, offsets, ids, classifier, codes? }
+/// { metric, dimensions, vectors, offsets, ids, classifier, scan, codes? }
 State readState(const Napi::Object& source) {
   const Napi::Env env = source.Env();
   const std::size_t dimensions = count(source, "dimensions");
   const Napi::Value classifier = source.Get("classifier");
   require(env, classifier.IsObject(), "classifier", "must be an object");
-  State state{readBins(source, dimensions), readClassifier(classifier.As<Napi::Object>()), {}, {}};
+  State state{readBins(source, dimensions),
+              readClassifier(classifier.As<Napi::Object>()),
+              text(source, "scan") == "int8",
+              {}};
   const cpu::NetworkDescription& network = state.classifier.network;
   require(env, network.inputs() == dimensions, "classifier.network", "must start with the dimensions");
   require(env, state.bins.offsets.size() == network.outputs() + 1, "bins.offsets",
@@ -64,11 +55,14 @@ State readState(const Napi::Object& source) {
 }
 
 std::unique_ptr<cpu::Scan> makeScan(const State& state, const Job& job) {
-  if (state.fourBits) return cpu::makeFourBitScan(state.bins, *state.fourBits, job);
-  if (state.bytes) return cpu::makeByteScan(state.bins, *state.bytes, job);
   const cpu::StoredVectors& vectors = state.bins.vectors;
-  if (vectors.bytes == nullptr) return cpu::makePlainScan(state.bins);
-  return cpu::makeByteScan(state.bins, {{vectors.bytes, vectors.rows * vectors.columns}}, job);
+  if (state.fourBits) return cpu::makeFourBitScan(state.bins, *state.fourBits, job);
+  if (vectors.bytes != nullptr)
+    return cpu::makeByteScan(state.bins, {{vectors.bytes, vectors.rows * vectors.columns}}, job);
+  if (!state.scanBytes) return cpu::makePlainScan(state.bins);
+  std::vector<std::uint8_t> codes(vectors.rows * vectors.columns);
+  const cpu::ByteRange range = cpu::encodeBytes(vectors, codes, job);
+  return cpu::makeByteScan(state.bins, {codes, range.offset, range.scale}, job);
 }
 
 cpu::SearchIndex makeIndex(State state, const Job& job) {
@@ -88,11 +82,12 @@ Request readRequest(const Napi::Object& request, const cpu::SearchIndex& index) 
   Request result{matrix(request, "queries", index.dimensions()), {count(request, "k"), {}, 0}};
   cpu::SearchRequest& search = result.search;
   require(env, search.k >= 1 && search.k <= index.rows(), "k", "must be between 1 and the number of vectors");
-  if (has(request, "mass")) {
-    search.probing.mass = number(request, "mass");
-  } else {
-    search.probing.probes = count(request, "probes");
-    require(env, search.probing.probes >= 1, "probes", "must be at least 1");
+  cpu::Probing& probing = search.probing;
+  if (has(request, "probes")) probing.probes = count(request, "probes");
+  if (has(request, "mass")) probing.mass = number(request, "mass");
+  if (has(request, "probability")) {
+    probing.probability = number(request, "probability");
+    probing.candidates = count(request, "candidates");
   }
   if (has(request, "reranked")) search.reranked = count(request, "reranked");
   return result;
@@ -112,7 +107,7 @@ struct Answer {
 };
 
 /// A single query, told one by one: reading it from an object would take as long as the search.
-/// (query, k, probes, mass, reranked): probes 0 where the mass counts.
+/// (query, k, reranked, probes, mass, probability, candidates): 0 for what does not count.
 struct SingleQuery {
   std::span<const float> query;
   cpu::SearchRequest search;
@@ -121,9 +116,9 @@ struct SingleQuery {
     const auto values = info[0].As<Napi::Float32Array>();
     query = std::span(values.Data(), values.ElementLength());
     search.k = info[1].As<Napi::Number>().Uint32Value();
-    search.probing.probes = info[2].As<Napi::Number>().Uint32Value();
-    search.probing.mass = info[3].As<Napi::Number>().DoubleValue();
-    search.reranked = info[4].As<Napi::Number>().Uint32Value();
+    search.reranked = info[2].As<Napi::Number>().Uint32Value();
+    search.probing = {info[3].As<Napi::Number>().Uint32Value(), info[4].As<Napi::Number>().DoubleValue(),
+                      info[5].As<Napi::Number>().DoubleValue(), info[6].As<Napi::Number>().Uint32Value()};
     require(info.Env(), query.size() == index.dimensions(), "query", "must have the index's dimensions");
     require(info.Env(), search.k >= 1 && search.k <= index.rows(), "k",
             "must be between 1 and the number of vectors");
@@ -187,11 +182,11 @@ class Searcher : public Napi::ObjectWrap<Searcher> {
     }
   }
 
-  /// (query, k, probes, mass, reranked, queue, slot): see search-queue.h
+  /// (what a single query is told, queue, slot): see search-queue.h
   void search(const Napi::CallbackInfo& info) {
     const Handle& open = this->open(info.Env());
     const SingleQuery single(info, open->index);
-    enqueue(info[5], info[6].As<Napi::Number>().Uint32Value(), open, single.query, single.search);
+    enqueue(info[7], info[8].As<Napi::Number>().Uint32Value(), open, single.query, single.search);
   }
 
   Napi::Value searchBatch(const Napi::CallbackInfo& info) {

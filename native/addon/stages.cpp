@@ -294,25 +294,12 @@ Napi::Value groupIntoBins(const Napi::CallbackInfo& info) {
                    nullptr});
 }
 
-/// Codes of the vectors in bins: { type: 'int8' } -> codes, offset, scale; { type: 'pq4', seed } -> codes,
-/// codebooks, means.
-Napi::Value encode(const Napi::CallbackInfo& info) {
+/// Codes of the vectors in bins.
+Napi::Value encodeFourBits(const Napi::CallbackInfo& info) {
   const auto request = info[0].As<Napi::Object>();
   const cpu::StoredBins bins = readBins(request, count(request, "dimensions"));
   const std::size_t rows = bins.vectors.rows, columns = bins.vectors.columns;
   const auto result = Napi::Object::New(info.Env());
-  if (text(request, "type") == "int8") {
-    const auto codes = output<std::uint8_t>(result, "codes", rows * columns);
-    const auto range = std::make_shared<cpu::ByteRange>();
-    return startJob(
-        info[1].As<Napi::Object>(),
-        {request, result,
-         [bins, codes, range](const Job& job) { *range = cpu::encodeBytes(bins.vectors, codes, job); },
-         [range](Napi::Env env, Napi::Object result) {
-           result.Set("offset", Napi::Number::New(env, range->offset));
-           result.Set("scale", Napi::Number::New(env, range->scale));
-         }});
-  }
   const std::size_t parts = (columns + cpu::fourBitWidth - 1) / cpu::fourBitWidth;
   const auto codes = output<std::uint8_t>(result, "codes", rows * ((parts + 1) / 2));
   const auto codebooks = output<float>(result, "codebooks", parts * 16 * cpu::fourBitWidth);
@@ -339,7 +326,7 @@ void exportStages(Napi::Env env, Napi::Object exports) {
       {"groupIntoBins", groupIntoBins},
       {"kmeans", kmeans},
       {"areBytes", areBytes},
-      {"encode", encode},
+      {"encodeFourBits", encodeFourBits},
       {"calibrateToNeighbors", calibrateToNeighbors},
   };
   for (const auto& [name, function] : functions) exports.Set(name, Napi::Function::New(env, function, name));

@@ -318,20 +318,16 @@ struct Assignment {
 
 /// The first of each set of equal centroids: no other can be a row's label.
 std::vector<Id> differentCentroids(const Matrix& centroids) {
-  std::vector<Id> order(centroids.rows);
-  std::iota(order.begin(), order.end(), 0);
-  const auto compare = [&](Id a, Id b) {
-    const float *x = centroids.row(index(a)), *y = centroids.row(index(b));
-    return std::lexicographical_compare_three_way(x, x + centroids.columns, y, y + centroids.columns);
+  const auto row = [&](Id id) { return std::span(centroids.row(index(id)), centroids.columns); };
+  const auto isLess = [&](Id a, Id b) {
+    return std::lexicographical_compare(row(a).begin(), row(a).end(), row(b).begin(), row(b).end());
   };
-  std::sort(order.begin(), order.end(), [&](Id a, Id b) {
-    const auto order = compare(a, b);
-    return order < 0 || (order == 0 && a < b);
-  });
-  order.erase(std::unique(order.begin(), order.end(), [&](Id a, Id b) { return compare(a, b) == 0; }),
-              order.end());
-  std::sort(order.begin(), order.end());
-  return order;
+  std::vector<Id> ids(centroids.rows);
+  std::iota(ids.begin(), ids.end(), 0);
+  std::stable_sort(ids.begin(), ids.end(), isLess);
+  ids.erase(std::unique(ids.begin(), ids.end(), [&](Id a, Id b) { return !isLess(a, b); }), ids.end());
+  std::sort(ids.begin(), ids.end());
+  return ids;
 }
 
 template <typename Value, typename Visit>
@@ -418,18 +414,20 @@ void seed(const Matrix& points, std::span<const Id> ids, std::size_t firstBin, s
   }
 }
 
-/// How many of `bins` each group gets: in proportion to its weight, at least one if it has rows, at most one
-/// a row.
-std::vector<std::size_t> shareOut(std::size_t bins, std::span<const double> weights, const Groups& groups) {
-  std::vector<std::size_t> shares(weights.size());
+/// How many of `bins` each group gets, in proportion to its rows (by the method of Webster and Sainte-Lague):
+/// at most one a row, at least one if it has any. There are fewer groups than bins.
+std::vector<std::size_t> shareOut(std::size_t bins, std::size_t groupCount, const Groups& groups) {
+  std::vector<std::size_t> shares(groupCount);
   std::size_t given = 0;
-  for (std::size_t g = 0; g < shares.size(); ++g) given += shares[g] = groups.size(g) > 0 ? 1 : 0;
-  for (; given < bins; ++given) {  // to the group that has most weight a bin (Webster/Sainte-Lague)
-    std::size_t best = shares.size();
+  for (std::size_t g = 0; g < groupCount; ++g) given += shares[g] = groups.size(g) > 0 ? 1 : 0;
+  for (; given < bins; ++given) {
+    std::size_t best = 0;
     double most = -1;
-    for (std::size_t g = 0; g < shares.size(); ++g) {
-      const double each = weights[g] / (static_cast<double>(shares[g]) + 0.5);
-      if (shares[g] < groups.size(g) && each > most) most = each, best = g;
+    for (std::size_t g = 0; g < groupCount; ++g) {
+      const double each = static_cast<double>(groups.size(g)) / (static_cast<double>(shares[g]) + 0.5);
+      if (shares[g] >= groups.size(g) || each <= most) continue;
+      most = each;
+      best = g;
     }
     ++shares[best];
   }
@@ -455,9 +453,7 @@ void start(const Matrix& points, std::size_t bins, std::size_t iterations, Rando
     assignAll(points, {coarse.centroids.data(), groupCount, points.columns}, coarse.labels, groupOf, work);
   }
   const Groups groups(groupOf.labels, groupCount);
-  std::vector<double> weights(groupCount);
-  for (std::size_t i = 0; i < points.rows; ++i) weights[index(groupOf.labels[i])] += groupOf.distances[i];
-  const std::vector<std::size_t> shares = shareOut(bins, weights, groups);
+  const std::vector<std::size_t> shares = shareOut(bins, groupCount, groups);
   std::vector<std::size_t> firstBins(groupCount);
   std::exclusive_scan(shares.begin(), shares.end(), firstBins.begin(), std::size_t{0});
   const std::uint64_t state = random.next();
@@ -615,8 +611,12 @@ std::vector<Id> farthestRows(const Matrix& points, const Assignment& assignment,
   std::vector<Id> chosen;
   for (const Id id : order) {
     if (chosen.size() == count) break;
-    const float* row = points.row(index(id));
-    if (std::none_of(chosen.begin(), chosen.end(), [&](Id other) {
+    const float* const row = points.row(index(id));
+    const auto isFarther = [&](Id other) {  // equal rows are equally far
+      return assignment.distances[index(other)] > assignment.distances[index(id)];
+    };
+    const auto equallyFar = std::find_if(chosen.rbegin(), chosen.rend(), isFarther).base();
+    if (std::none_of(equallyFar, chosen.end(), [&](Id other) {
           return std::equal(row, row + points.columns, points.row(index(other)));
         })) {
       chosen.push_back(id);
@@ -663,8 +663,9 @@ double mean(std::span<const double> values) {
 Kmeans kmeans(const Matrix& points, const KmeansOptions& options, const Job& job) {
   const std::size_t bins = options.bins;
   const std::size_t sample = std::min(points.rows, bins * sampleRowsPerBin);
-  const std::size_t perIteration = sample * std::min(bins, closureSize);
-  Work work(points, options.iterations * perIteration + points.rows * bins, job);
+  const auto starting = static_cast<std::size_t>(2 * std::sqrt(static_cast<double>(bins)));
+  const std::size_t perRow = starting + options.iterations * std::min(bins, closureSize);
+  Work work(points, sample * perRow + points.rows * bins, job);
   Random random(options.seed);
   Trained trained = train(points, bins, options.iterations, random, work);
   Kmeans result{std::move(trained.centroids), {}, 0};

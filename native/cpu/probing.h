@@ -8,10 +8,13 @@
 
 namespace neural_lsh::cpu {
 
-/// A fixed number of bins (probes > 0), or as many as it takes for their probabilities to add up to `mass`.
+/// The most probable bins: a fixed number of them (probes > 0), or as many as it takes for their probabilities to
+/// add up to `mass` (> 0), or else those of at least `probability`, until they hold `candidates` rows.
 struct Probing {
   std::size_t probes = 0;
   double mass = 0;
+  double probability = 0;
+  std::size_t candidates = 0;
 };
 
 /// Bin b holds rows offsets[b] .. offsets[b + 1]; whatever the probing says, bins are read until they hold

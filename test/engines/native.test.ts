@@ -114,7 +114,7 @@ async function randomState(metric: Metric, rows: number, dimensions: number, bin
     },
     temperature: 1
   }
-  return { metric, dimensions, classifier, bins: grouped, vectors }
+  return { metric, dimensions, classifier, bins: grouped, vectors, scan: 'exact' }
 }
 
 for (const metric of ['euclidean', 'cosine', 'inner-product'] as const) {

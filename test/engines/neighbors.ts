@@ -23,6 +23,9 @@ const kinds: Record<string, () => number> = {
   tiny: () => gaussian() * 1e-30
 }
 
+/** Unit rows of these have ties that rounding breaks, or are all zeros. */
+const tied = new Set(['few integers', 'black or white', 'sparse'])
+
 async function checkKnnGraph(engine: Engine, vectors: Float32Array, rows: number, dimensions: number, metric: Metric) {
   const k = Math.min(10, rows - 1)
   const graph = await engine.knnGraph(vectors, dimensions, metric, { neighbors: k, method: 'exact', seed: 1 }, job)
@@ -48,7 +51,7 @@ async function checkKnnGraph(engine: Engine, vectors: Float32Array, rows: number
 const engine = createNativeEngine()
 for (const [kind, value] of Object.entries(kinds)) {
   for (const metric of ['euclidean', 'cosine', 'inner-product'] as const) {
-    if (metric === 'cosine' && (kind === 'sparse' || kind === 'few integers')) continue // ties that rounding breaks
+    if (metric === 'cosine' && tied.has(kind)) continue
     for (const [rows, dimensions] of [
       [2, 1],
       [30, 5],

@@ -77,7 +77,8 @@ function makeSubject(rows: number, asked: number) {
       temperature: 1
     },
     bins: { offsets, ids },
-    vectors
+    vectors,
+    scan: 'exact'
   }
   const subject: EvaluationSubject = {
     state,

@@ -1,5 +1,5 @@
 import { bufferCount, type Layer, type Network, parameterCount, shapesOf } from '../../lib/classifier/network.js'
-import type { Codes, ScanType, SearchState } from '../../lib/engines/engine.js'
+import type { ScanType, SearchState } from '../../lib/engines/engine.js'
 import type { IndexContents } from '../../lib/formats/index-file.js'
 
 /** mulberry32: numbers in [0, 1). */
@@ -57,15 +57,10 @@ export function sampleIndex(options: SampleOptions): IndexContents {
   const dimensions = network.inputShape.reduce((product, side) => product * side, 1)
   const bins = shapesOf(network).at(-1)?.[0] ?? 0
   const pairs = Math.ceil(dimensions / 2)
-  const codesOf: Record<ScanType, () => Codes | undefined> = {
-    exact: () => undefined,
-    int8: () => ({ type: 'int8', codes: bytes(rows * dimensions), offset: -1, scale: Math.fround(2 / 255) }),
-    pq4: () => ({
-      type: 'pq4',
-      codes: bytes(rows * Math.ceil(pairs / 2)),
-      codebooks: floats(pairs * 32),
-      means: floats(bins * dimensions)
-    })
+  const codes = {
+    codes: bytes(rows * Math.ceil(pairs / 2)),
+    codebooks: floats(pairs * 32),
+    means: floats(bins * dimensions)
   }
   return {
     state: {
@@ -83,7 +78,8 @@ export function sampleIndex(options: SampleOptions): IndexContents {
         ids: Int32Array.from({ length: rows }, (_, i) => rows - 1 - i)
       },
       vectors: areBytes ? bytes(rows * dimensions) : floats(rows * dimensions),
-      codes: codesOf[scan]()
+      scan,
+      codes: scan === 'pq4' ? codes : undefined
     },
     description: {
       options: { bins, seed },

@@ -30,8 +30,10 @@ class BinChoice::Taker {
 
   bool enough() const {
     const Probing& probing = budget_.probing;
-    return candidates_ >= budget_.candidates &&
-           (probing.probes > 0 ? chosen_.size() >= probing.probes : mass_ >= probing.mass);
+    if (candidates_ < budget_.candidates) return false;
+    if (probing.probes > 0) return chosen_.size() >= probing.probes;
+    if (probing.mass > 0) return mass_ >= probing.mass;
+    return candidates_ >= probing.candidates;
   }
 
   /// Returns whether that was enough; what is left of the row is not taken.
@@ -40,9 +42,10 @@ class BinChoice::Taker {
       if (bin < 0) continue;
       if (enough()) return true;
       const auto probability = static_cast<float>(weight / total_);
+      if (probability < budget_.probing.probability && candidates_ >= budget_.candidates) return true;
       chosen_.push_back({bin, probability});
       mass_ += probability;
-      if (budget_.candidates == 0) continue;
+      if (budget_.offsets.empty()) continue;
       const Id* const offset = budget_.offsets.data() + bin;
       candidates_ += static_cast<std::size_t>(offset[1] - offset[0]);
     }

@@ -17,6 +17,15 @@ namespace {
 
 constexpr std::size_t lanes = ByteWeights::blockOutputs;
 
+/// Which groups are looked at: those that hold nearly all of the probability, or those that can hold a bin of
+/// the probability that is asked for. The more is wanted, the less may be missed.
+BinBudget groupBudget(const Probing& probing) {
+  if (probing.probability > 0) return {{0, 1, probing.probability / groupsUnderestimated, 0}, {}, 0};
+  const double missed = probing.probes > 0 ? 0.002 : (1 - probing.mass) / 20;
+  const double left = missed / (groupsUnderestimated - (groupsUnderestimated - 1) * missed);
+  return {{0, 1 - left, 0, 0}, {}, 0};
+}
+
 }  // namespace
 
 class Router::Scratch {
@@ -115,10 +124,7 @@ void Router::Implementation::chooseByGroups(std::size_t row, const BinBudget& bu
   const QuantizedLayer& last = layers.back();
   float* const logits = scratch.logits.require(std::max(last.outputs(), representatives.outputs()));
   representatives.apply(scratch.bytes, row, 1, 0, representatives.blocks(), logits, 0);
-  // The more is wanted, the less may be missed.
-  const double missed = budget.probing.probes > 0 ? 0.002 : (1 - budget.probing.mass) / 20;
-  const double left = missed / (groupsUnderestimated - (groupsUnderestimated - 1) * missed);
-  scratch.choice.choose({logits, representatives.outputs()}, groupNumbers, 0, {{0, 1 - left}, {}, 0},
+  scratch.choice.choose({logits, representatives.outputs()}, groupNumbers, 0, groupBudget(budget.probing),
                         scratch.groups);
 
   scratch.bins.clear();
@@ -131,8 +137,10 @@ void Router::Implementation::chooseByGroups(std::size_t row, const BinBudget& bu
                         bins.begin() + static_cast<std::ptrdiff_t>(end * lanes));
     share += probability;
   }
-  const double others = groupsUnderestimated * std::max(0.0, 1 - share) / share;
-  if (scratch.choice.choose({logits, scratch.bins.size()}, scratch.bins, others, budget, chosen)) return;
+  const double others = groupsUnderestimated * std::max(0.0, 1 - share) / std::max(share, 1e-9);
+  if (!scratch.groups.empty() &&
+      scratch.choice.choose({logits, scratch.bins.size()}, scratch.bins, others, budget, chosen))
+    return;
   last.apply(scratch.bytes, row, 1, 0, last.blocks(), logits, 0);
   scratch.choice.choose({logits, last.outputs()}, bins, 0, budget, chosen);
 }

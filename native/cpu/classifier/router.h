@@ -13,10 +13,10 @@ namespace neural_lsh::cpu {
 
 /// How a router computes; the defaults are what measured best.
 struct RouterOptions {
-  bool bytes =
-      true;  // in 8-bit integers, where the network has only linear layers and ReLU (quantized-network.h)
-  std::size_t groupsFrom =
-      2048;  // bins; from that many on they are looked at in two levels (router-groups.h)
+  /// In 8-bit integers where the network has only linear layers and ReLU (quantized-network.h).
+  bool bytes = true;
+  /// From that many bins on, the bytes of the last layer are looked at in two levels (router-groups.h).
+  std::size_t groupsFrom = 2048;
 };
 
 class Router {

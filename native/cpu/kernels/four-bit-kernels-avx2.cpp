@@ -35,13 +35,14 @@ inline void lookUp(__m256i codes, __m256i first, __m256i second, Sums& sums) {
   sums.odd = _mm256_add_epi16(sums.odd, _mm256_srli_epi16(both, 8));
 }
 
-inline __m256i valuesOf(const FourBitQuery& query, const std::uint8_t* block) {
+inline __m256i valuesOf(const FourBitQuery& query, const std::uint8_t* block, const std::uint8_t* next) {
   const std::size_t padded = (query.pairs + pairsTogether - 1) / pairsTogether * pairsTogether;
   const std::uint8_t* first = query.tables;
   const std::uint8_t* second = query.tables + padded * 16;
   const std::uint8_t* codes = block;
   Sums sums{_mm256_setzero_si256(), _mm256_setzero_si256()};
   for (std::size_t p = 0; p + 2 <= query.pairs; p += 2, first += 32, second += 32, codes += 32) {
+    _mm_prefetch(reinterpret_cast<const char*>(next + (codes - block)), _MM_HINT_T1);
     lookUp(load(codes), load(first), load(second), sums);
   }
   if (query.pairs % 2 != 0) {
@@ -59,11 +60,13 @@ inline __m256i valuesOf(const FourBitQuery& query, const std::uint8_t* block) {
 }
 
 std::size_t compare(const FourBitQuery& query, const std::uint8_t* blocks, std::size_t count,
-                    FourBitSurvivor* survivors) {
+                    const std::uint8_t* next, FourBitSurvivor* survivors) {
   const __m256i threshold = _mm256_set1_epi16(query.threshold);
   std::size_t found = 0;
-  for (std::size_t b = 0; b < count; ++b, blocks += fourBitBlockBytes(query.pairs)) {
-    const __m256i values = valuesOf(query, blocks);
+  for (std::size_t b = 0; b < count; ++b) {
+    const __m256i values = valuesOf(query, blocks, next);
+    blocks += fourBitBlockBytes(query.pairs);
+    next += fourBitBlockBytes(query.pairs);
     // Two equal bits for each vector.
     unsigned mask = ~static_cast<unsigned>(_mm256_movemask_epi8(_mm256_cmpgt_epi16(values, threshold)));
     if (mask == 0) continue;

@@ -47,7 +47,8 @@ inline __m512i gather(const std::uint8_t* at, std::size_t blockBytes) {
 
 /// Compares BLOCKS blocks.
 template <std::size_t BLOCKS>
-inline std::size_t compareTogether(const FourBitQuery& query, const std::uint8_t* blocks, std::uint32_t place,
+inline std::size_t compareTogether(const FourBitQuery& query, const std::uint8_t* blocks,
+                                   const std::uint8_t* next, std::uint32_t place,
                                    FourBitSurvivor* survivors) {
   const std::size_t padded = (query.pairs + pairsTogether - 1) / pairsTogether * pairsTogether;
   const std::size_t blockBytes = fourBitBlockBytes(query.pairs);
@@ -61,6 +62,7 @@ inline std::size_t compareTogether(const FourBitQuery& query, const std::uint8_t
     const __m512i firsts = _mm512_loadu_si512(first), seconds = _mm512_loadu_si512(second);
 #pragma GCC unroll 4
     for (std::size_t b = 0; b < BLOCKS; ++b) {
+      _mm_prefetch(reinterpret_cast<const char*>(next + (codes - blocks) + b * blockBytes), _MM_HINT_T1);
       lookUp(_mm512_loadu_si512(codes + b * blockBytes), firsts, seconds, sums[b]);
     }
     first += 64, second += 64, codes += 64;
@@ -110,18 +112,18 @@ inline std::size_t compareTogether(const FourBitQuery& query, const std::uint8_t
 }
 
 std::size_t compare(const FourBitQuery& query, const std::uint8_t* blocks, std::size_t count,
-                    FourBitSurvivor* survivors) {
+                    const std::uint8_t* next, FourBitSurvivor* survivors) {
   const std::size_t blockBytes = fourBitBlockBytes(query.pairs);
   std::size_t found = 0, b = 0;
-  const auto next = [&](auto run, std::size_t blocksOfRun) {
-    found += run(query, blocks + b * blockBytes, static_cast<std::uint32_t>(b * fourBitVectors),
-                 survivors + found);
+  const auto go = [&](auto run, std::size_t blocksOfRun) {
+    found += run(query, blocks + b * blockBytes, next + b * blockBytes,
+                 static_cast<std::uint32_t>(b * fourBitVectors), survivors + found);
     b += blocksOfRun;
   };
-  while (b + 4 <= count) next(compareTogether<4>, 4);
-  if (count - b == 3) next(compareTogether<3>, 3);
-  if (count - b == 2) next(compareTogether<2>, 2);
-  if (count - b == 1) next(compareTogether<1>, 1);
+  while (b + 4 <= count) go(compareTogether<4>, 4);
+  if (count - b == 3) go(compareTogether<3>, 3);
+  if (count - b == 2) go(compareTogether<2>, 2);
+  if (count - b == 1) go(compareTogether<1>, 1);
   return found;
 }
 

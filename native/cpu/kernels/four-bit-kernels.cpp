@@ -7,7 +7,7 @@ namespace neural_lsh::cpu {
 namespace {
 
 std::size_t compare(const FourBitQuery& query, const std::uint8_t* blocks, std::size_t count,
-                    FourBitSurvivor* survivors) {
+                    const std::uint8_t*, FourBitSurvivor* survivors) {
   const std::size_t padded = (query.pairs + pairsTogether - 1) / pairsTogether * pairsTogether;
   std::size_t found = 0;
   for (std::size_t b = 0; b < count; ++b, blocks += fourBitBlockBytes(query.pairs)) {

@@ -37,9 +37,10 @@ struct FourBitSurvivor {
 
 struct FourBitKernels {
   /// The vectors of `count` blocks whose value is not above the threshold, in any order; `survivors` has room
-  /// for all. Returns how many.
+  /// for all. Returns how many. Meanwhile the same number of bytes from `next` on, which need not be readable,
+  /// are asked for.
   std::size_t (*compare)(const FourBitQuery& query, const std::uint8_t* blocks, std::size_t count,
-                         FourBitSurvivor* survivors);
+                         const std::uint8_t* next, FourBitSurvivor* survivors);
 };
 
 extern const FourBitKernels baselineFourBitKernels;

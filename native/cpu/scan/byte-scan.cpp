@@ -13,6 +13,7 @@
 #include "../../core/aligned-buffer.h"
 #include "../../core/thread-pool.h"
 #include "../chunks.h"
+#include "../kernels/kernels.h"
 #include "../kernels/scan-kernels.h"
 #include "../packed-product.h"
 #include "scan.h"
@@ -43,6 +44,43 @@ struct alignas(64) PreparedQuery {
   bool isExact;
   double constant;
 };
+
+/// To the nearest integer, for less than 2^51, in a way that compilers can do several of at once.
+double rounded(double value) {
+  constexpr double integers = 0x1.8p52;
+  return (value + integers) - integers;
+}
+
+struct Extent {
+  double lowest, highest;
+  bool areIntegers;
+};
+
+/// Of value(0) .. value(count - 1).
+template <typename Value>
+Extent extentOf(std::size_t count, const Value& value) {
+  constexpr std::size_t lanes = 4;
+  double lowest[lanes], highest[lanes], fractions[lanes] = {};
+  for (std::size_t i = 0; i < lanes; ++i) lowest[i] = highest[i] = value(0);
+  const auto look = [&](std::size_t c, std::size_t lane) {
+    const double x = value(c);
+    lowest[lane] = x < lowest[lane] ? x : lowest[lane];
+    highest[lane] = x > highest[lane] ? x : highest[lane];
+    const double fraction = x - rounded(x);
+    fractions[lane] += fraction * fraction;
+  };
+  std::size_t c = 0;
+  for (; c + lanes <= count; c += lanes) {
+    for (std::size_t i = 0; i < lanes; ++i) look(c + i, i);
+  }
+  for (; c < count; ++c) look(c, 0);
+  for (std::size_t i = 1; i < lanes; ++i) {
+    lowest[0] = std::min(lowest[0], lowest[i]);
+    highest[0] = std::max(highest[0], highest[i]);
+    fractions[0] += fractions[i];
+  }
+  return {lowest[0], highest[0], fractions[0] == 0};
+}
 
 template <typename T>
 void useHugePages(T* memory, std::size_t count) {
@@ -89,30 +127,26 @@ class ByteScan final : public Scan {
     auto* const low = high + queryBytes();
     const std::size_t columns = bins_.vectors.columns;
     const bool isInner = bins_.metric == Metric::innerProduct;
-    // In the codes' unit and from `zero_`: value * factor - shift.
+    // In the codes' unit and from zero_ on.
     const double factor = isInner ? 1 : 1 / static_cast<double>(scale_);
     const double shift = isInner ? zero_ : offset_ * factor + zero_;
-    double largest = 0, squared = 0;
-    bool areBytes = true;
-    for (std::size_t c = 0; c < columns; ++c) {
-      const double value = query[c] * factor - shift;
-      largest = std::max(largest, std::abs(value));
-      squared += static_cast<double>(query[c]) * query[c];
-      areBytes = areBytes && value == std::nearbyint(value) && value >= -128 && value <= 127;
-    }
-    std::memset(high, 0, 2 * queryBytes());
-    const double step = areBytes || largest == 0 ? 1 : largest / maxHigh;
+    const auto valueOf = [&](std::size_t c) { return query[c] * factor - shift; };
+    const Extent extent = extentOf(columns, valueOf);
+    const bool areBytes = extent.areIntegers && extent.lowest >= -128 && extent.highest <= 127;
+    std::memset(high + columns, 0, queryBytes() - columns);
     if (areBytes) {
-      for (std::size_t c = 0; c < columns; ++c) high[c] = static_cast<std::int8_t>(query[c] * factor - shift);
+      for (std::size_t c = 0; c < columns; ++c) high[c] = static_cast<std::int8_t>(valueOf(c));
     } else {
-      const double perLow = lowSteps / step;
-      for (std::size_t c = 0; c < columns; ++c) {
-        const auto steps = static_cast<int>(std::nearbyint((query[c] * factor - shift) * perLow));
-        const int coarse = (steps + 64) >> 7;
-        high[c] = static_cast<std::int8_t>(coarse);
-        low[c] = static_cast<std::int8_t>(steps - 128 * coarse);
-      }
+      std::memset(low + columns, 0, queryBytes() - columns);
     }
+    const double step = areBytes ? 1 : std::max(-extent.lowest, extent.highest) / maxHigh;
+    for (std::size_t c = 0; c < columns && !areBytes; ++c) {
+      const auto steps = static_cast<int>(rounded(valueOf(c) * (lowSteps / step)));
+      const int coarse = (steps + 64) >> 7;
+      high[c] = static_cast<std::int8_t>(coarse);
+      low[c] = static_cast<std::int8_t>(steps - 128 * coarse);
+    }
+    const double squared = kernels().exactDotProduct(query, query, columns);
     header->scale = static_cast<float>(isInner ? -step : -2 * step);
     header->hasLow = !areBytes;
     // Every sum on the way is an integer that a float holds.
@@ -126,7 +160,7 @@ class ByteScan final : public Scan {
     return header->isExact ? std::optional(header->constant) : std::nullopt;
   }
 
-  std::size_t candidatesFor(std::size_t k) const override { return areVectors_ ? k + 8 : 2 * k + 8; }
+  std::size_t candidatesFor(std::size_t k) const override { return areVectors_ ? k + 8 : k + k / 2 + 8; }
 
   void prefetch(Id bin) const override {
     const std::uint8_t* first = blocksOf(static_cast<std::size_t>(bin));

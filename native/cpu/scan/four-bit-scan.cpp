@@ -147,20 +147,22 @@ class FourBitScan final : public Scan {
 
   void prefetch(Id bin) const override {
     const auto at = static_cast<std::size_t>(bin);
-    const auto* const mean = reinterpret_cast<const std::uint8_t*>(means_.differences(at));
-    const std::size_t meanBytes = std::min(numbers() * sizeof(std::uint16_t), prefetchedBytes);
-    for (std::size_t i = 0; i < meanBytes; i += lineBytes) __builtin_prefetch(mean + i);
-    __builtin_prefetch(&binTerms_[at]);
-    const std::size_t bytes = (firstBlocks_[at + 1] - firstBlocks_[at]) * fourBitBlockBytes(pairs_);
+    prefetchMean(at);
     const std::uint8_t* const first = blocksOf(at);
+    const std::size_t bytes = static_cast<std::size_t>(blocksOf(at + 1) - first);
     for (std::size_t i = 0; i < std::min(bytes, prefetchedBytes); i += lineBytes)
       __builtin_prefetch(first + i);
   }
 
   void scan(const void* prepared, Id bin, Shortlist& nearest) const override {
+    scanAhead(prepared, bin, bin, nearest);
+  }
+
+  void scanAhead(const void* prepared, Id bin, Id next, Shortlist& nearest) const override {
     const auto at = static_cast<std::size_t>(bin);
-    const BinQuery query = queryOf(prepared, at);
-    compare(query, at, 0, firstBlocks_[at + 1] - firstBlocks_[at], nearest);
+    prefetchMean(static_cast<std::size_t>(next));
+    compare(queryOf(prepared, at), at, 0, firstBlocks_[at + 1] - firstBlocks_[at],
+            blocksOf(static_cast<std::size_t>(next)), nearest);
   }
 
   void scanTogether(std::span<const void* const> prepared, Id bin,
@@ -174,7 +176,9 @@ class FourBitScan final : public Scan {
       for (std::size_t i = 0; i < queries; ++i) queriesOfBin[i] = queryOf(prepared[first + i], at);
       for (std::size_t block = 0; block < count; block += calls * blocksPerCall) {
         const std::size_t end = std::min(count, block + calls * blocksPerCall);
-        for (std::size_t i = 0; i < queries; ++i) compare(queriesOfBin[i], at, block, end, *nearest[first + i]);
+        for (std::size_t i = 0; i < queries; ++i) {
+          compare(queriesOfBin[i], at, block, end, blocksOf(at), *nearest[first + i]);
+        }
       }
     }
   }
@@ -203,6 +207,13 @@ class FourBitScan final : public Scan {
   }
   std::uint8_t* tablesOf(void* prepared) const {
     return reinterpret_cast<std::uint8_t*>(numbersOf(prepared) + numbers());
+  }
+
+  void prefetchMean(std::size_t bin) const {
+    const auto* const mean = reinterpret_cast<const std::uint8_t*>(means_.differences(bin));
+    for (std::size_t i = 0; i < std::min(numbers() * sizeof(std::uint16_t), prefetchedBytes); i += lineBytes)
+      __builtin_prefetch(mean + i);
+    __builtin_prefetch(&binTerms_[bin]);
   }
 
   /// To the nearest integer, ties to even; |x| < 2^22. In a form that compilers vectorize everywhere.
@@ -254,16 +265,18 @@ class FourBitScan final : public Scan {
     return static_cast<std::int16_t>(value < 32767 ? std::max(value, -32768.0) : 32767);
   }
 
+  /// Blocks begin .. end of a bin, while as many bytes behind `next` are asked for.
   void compare(const BinQuery& query, std::size_t bin, std::size_t begin, std::size_t end,
-               Shortlist& nearest) const {
+               const std::uint8_t* next, Shortlist& nearest) const {
     std::array<FourBitSurvivor, blocksPerCall * fourBitVectors> survivors;
     FourBitQuery task = query.query;
     const std::size_t firstRow = static_cast<std::size_t>(bins_.offsets[bin]), rows = rowsOf(bin);
     for (std::size_t block = begin; block < end; block += blocksPerCall) {
       task.threshold = thresholdOf(query, nearest.threshold());
+      const std::size_t offset = block * fourBitBlockBytes(pairs_);
       const std::size_t found =
-          fourBitKernels().compare(task, blocksOf(bin) + block * fourBitBlockBytes(pairs_),
-                                   std::min(blocksPerCall, end - block), survivors.data());
+          fourBitKernels().compare(task, blocksOf(bin) + offset, std::min(blocksPerCall, end - block),
+                                   next + offset, survivors.data());
       for (std::size_t i = 0; i < found; ++i) {
         const std::size_t place = block * fourBitVectors + survivors[i].place;
         if (place >= rows) continue;

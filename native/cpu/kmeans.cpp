@@ -687,16 +687,4 @@ void assignToCentroids(const Matrix& points, std::span<const float> centroids, s
   });
 }
 
-void linearRouter(std::span<const float> centroids, std::size_t bins, std::size_t columns,
-                  std::span<float> weights, std::span<float> biases) {
-  for (std::size_t bin = 0; bin < bins; ++bin) {
-    double squared = 0;
-    for (std::size_t c = bin * columns; c < (bin + 1) * columns; ++c) {
-      weights[c] = 2 * centroids[c];
-      squared += static_cast<double>(centroids[c]) * centroids[c];
-    }
-    biases[bin] = static_cast<float>(-squared);
-  }
-}
-
 }  // namespace neural_lsh::cpu

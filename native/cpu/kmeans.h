@@ -37,9 +37,4 @@ Kmeans kmeans(const Matrix& points, const KmeansOptions& options, const Job& job
 void assignToCentroids(const Matrix& points, std::span<const float> centroids, std::span<Id> labels,
                        std::span<float> squaredDistances, const Job& job);
 
-/// A linear layer whose outputs rank the bins of a row q as the distances of their centroids do, nearest
-/// first: 2 <q, c> - |c|^2. `centroids` and `weights` are bins x columns, `biases` has one a bin.
-void linearRouter(std::span<const float> centroids, std::size_t bins, std::size_t columns,
-                  std::span<float> weights, std::span<float> biases);
-
 }  // namespace neural_lsh::cpu

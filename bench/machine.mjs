@@ -10,20 +10,22 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-const target = 'neural_lsh_machine'
 const build = (path) => fileURLToPath(new URL(`../build/${path}`, import.meta.url))
+
+/** Builds one of the programs of this folder and returns where it lies. */
+export function benchProgram(target) {
+  const folder = ['cmake', 'cmake-plain'].map(build).find((path) => existsSync(join(path, 'CMakeCache.txt')))
+  if (folder === undefined) throw new Error('the addon is not built: run npm run build:native')
+  execFileSync('cmake', ['--build', folder, '--config', 'Release', '--target', target], { stdio: 'ignore' })
+  return build(join('Release', target))
+}
 
 /**
  * { kernels: 'avx512', byteKernels: 'vnni', peakGflops: [{ threads: 1, gflops: 110 }, ...],
  *   peakByteGops: [{ threads, gops }], memoryGBs: [{ threads, gbs }], l2GBs: [{ threads, gbs }] }
  */
 export function machine() {
-  const folder = ['cmake', 'cmake-plain'].map(build).find((path) => existsSync(join(path, 'CMakeCache.txt')))
-  if (folder === undefined) throw new Error('the addon is not built: run npm run build:native')
-  execFileSync('cmake', ['--build', folder, '--config', 'Release', '--target', target], { stdio: 'ignore' })
-  return JSON.parse(execFileSync(build(join('Release', target)), { encoding: 'utf8' }))
+  return JSON.parse(execFileSync(benchProgram('neural_lsh_machine'), { encoding: 'utf8' }))
 }
-
-export const machinePeak = machine
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) console.log(JSON.stringify(machine()))

@@ -75,8 +75,8 @@ struct Product {
 
 /// Each thread packs the rows of A that it multiplies. Panels of B are read as they lie in memory. If it is
 /// transposed, they are packed instead, one by one, each multiplied while it is in the L1 cache. Where A has
-/// many rows, panels are used many times: those of a transposed or large B are packed once for all threads,
-/// some depth blocks at a time.
+/// many rows, panels are used many times: they are packed once for all threads, some depth blocks at a time
+/// (as they lie, rows a power of two apart would fight for the same places of a cache).
 class Multiplication {
  public:
   Multiplication(const Product& product, std::size_t threads)
@@ -85,8 +85,7 @@ class Multiplication {
         depth_(product.k),
         panelSize_(kernels().tileColumns * depth_.size),
         panels_(divideUp(product.n, kernels().tileColumns)),
-        shared_(product.m > blockRows &&
-                (product.b.transpose == Transpose::yes || product.k * product.n > cachedNumbers)),
+        shared_(product.m > blockRows),
         grid_(product.m, product.n, shared_ ? kernels().tileColumns : cacheLine, threads) {}
 
   void run() {

@@ -85,10 +85,10 @@ bool isFirstLargest(std::span<const float> values, std::size_t index) {
 /// A large batch passes through the network part by part, where its layers allow it, so that what they hand
 /// on stays in the caches.
 std::size_t passRowsOf(const NetworkDescription& network, std::size_t batchRows) {
-  constexpr std::size_t numbers = std::size_t{1} << 20, least = 256, most = 512;
+  constexpr std::size_t most = 512;  // enough for the matrix products
   const bool mixed = std::ranges::any_of(
       network.layers, [](const LayerDescription& layer) { return layer.type == LayerType::batchNorm; });
-  return mixed ? batchRows : std::min(batchRows, std::clamp(numbers / network.widest(), least, most));
+  return mixed ? batchRows : std::min(batchRows, most);
 }
 
 class Trainer {

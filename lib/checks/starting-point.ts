@@ -55,7 +55,8 @@ const startTable = (network: Network, dimensions: number) => {
     temperature: anything,
     history: anything,
     bestEpoch: anything,
-    calibration: anything
+    calibration: anything,
+    heldOut: anything
   }
 }
 

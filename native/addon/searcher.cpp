@@ -230,7 +230,8 @@ class Searcher : public Napi::ObjectWrap<Searcher> {
     return startJob(info[1].As<Napi::Object>(),
                     {object, result,
                      [open, queries, probes, bins, probabilities](const Job& job) {
-                       cpu::route(open->index, queries, probes, "queries", bins, probabilities, job);
+                       cpu::route(open->index, queries, probes, queries.rows == 1 ? "query" : "queries", bins,
+                                  probabilities, job);
                      },
                      nullptr});
   }

@@ -32,7 +32,10 @@ constexpr std::size_t orderedRows = 256;
 constexpr double wantedRecall = 0.96;
 constexpr std::size_t sampleRows = 512;
 constexpr std::size_t maxPasses = 16;
-constexpr std::size_t expectedPasses = 3;  // what the progress is counted in
+// A join costs as much as two passes of leaves. Where most is found already it finds nearly all the rest.
+constexpr double joinedRecall = 0.9;
+constexpr std::size_t passesToJoin = 4;    // so many have one in any case
+constexpr std::size_t expectedPasses = 4;  // what the progress is counted in
 
 constexpr std::size_t rowsPerTask = 1024;
 
@@ -169,10 +172,12 @@ class Builder {
   void build(std::span<Id> ids, std::span<float> distances) {
     const Sample sample = exactSample();
     Lists lists(points_.rows, std::min(std::max(k_, listRows), points_.rows - 1));
-    for (std::size_t pass = 0; pass < maxPasses; ++pass) {
+    for (std::size_t pass = 1; pass <= maxPasses; ++pass) {
       collectLeaves(lists);
-      if (pass == 0 && metric_ == Metric::innerProduct) collectLongest(lists);
-      if (recall(lists, sample) >= wantedRecall) break;
+      if (pass == 1 && metric_ == Metric::innerProduct) collectLongest(lists);
+      const double found = recall(lists, sample);
+      if (found >= wantedRecall) break;
+      if (found < joinedRecall && pass % passesToJoin != 0) continue;
       joinNeighbors(lists);
       if (recall(lists, sample) >= wantedRecall) break;
     }
@@ -181,9 +186,9 @@ class Builder {
   }
 
  private:
-  std::size_t totalProgress() const { return 2 * expectedPasses * points_.rows; }
+  std::size_t totalProgress() const { return expectedPasses * points_.rows; }
 
-  /// Called when `rows` more rows have been through half a pass.
+  /// Called when `rows` more rows have been through a pass or a join.
   void advance(std::size_t rows) {
     const std::size_t done = progress_ += rows;
     job_.progress(std::min(done, totalProgress() - 1), totalProgress());

@@ -15,10 +15,11 @@ namespace neural_lsh::cpu {
 /// result depends on points, k and seed only, not on the number of threads. A few thousand points are
 /// searched exactly.
 ///
-/// In passes: all pairs inside overlapping random leaves by matrix products (PiPNN, 2026), then the pairs of
-/// every point's neighbors of which one is new (the local join of NN-descent: Dong, Moses & Li, WWW 2011).
-/// Whether another pass is needed is seen on a few hundred points whose neighbors are searched exactly;
-/// after 16 passes, as unstructured data of many dimensions would need them, the graph stays as it is.
+/// Passes of all pairs inside overlapping random leaves by matrix products (PiPNN, 2026), and once most is
+/// found the pairs of every point's neighbors of which one is new (the local join of NN-descent: Dong, Moses
+/// & Li, WWW 2011). Whether another pass is needed is seen on a few hundred points whose neighbors are
+/// searched exactly; after 16 passes, as unstructured data of many dimensions would need them, the graph
+/// stays as it is.
 void approximateKnnGraph(const Matrix& points, Metric metric, std::size_t k, std::uint64_t seed,
                          std::span<Id> ids, std::span<float> distances, const Job& job);
 

@@ -26,7 +26,8 @@ struct SearchIndex {
 };
 
 /// How a query is answered: k results (1 <= k <= n) from the bins that the probing chooses; where the scan is
-/// not exact, its `reranked` nearest (at least k; 0: k and a few) are compared again exactly.
+/// not exact, its `reranked` nearest (at least k; 0: as many as the scan finds enough) are compared again
+/// exactly.
 struct SearchRequest {
   std::size_t k = 10;
   Probing probing;

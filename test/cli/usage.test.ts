@@ -189,8 +189,8 @@ test('an option goes by its own name, by its whole one, and by what follows the 
 })
 
 test('every option of searching and evaluating is an option of its command', (t) => {
-  t.deepEqual(Object.keys(searchFlags), ['k', 'probes', 'mass'])
-  t.deepEqual(Object.keys(evaluateFlags), ['truth', 'k', 'probes', 'mass'])
+  t.deepEqual(Object.keys(searchFlags), ['k', 'probes', 'mass', 'recall'])
+  t.deepEqual(Object.keys(evaluateFlags), ['truth', 'k', 'probes', 'mass', 'recall'])
   t.deepEqual(Object.keys(runFlags), ['engine', 'threads'])
 })
 

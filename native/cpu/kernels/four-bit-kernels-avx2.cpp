@@ -6,7 +6,9 @@
 namespace neural_lsh::cpu {
 namespace {
 
-__m256i load(const std::uint8_t* at) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at)); }
+__m256i load(const std::uint8_t* at) {
+  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at));
+}
 
 /// 16 bytes below, zeros above.
 __m256i loadHalf(const std::uint8_t* at) {
@@ -21,7 +23,8 @@ __m128i halvesAdded(__m256i a) {
   return _mm_add_epi16(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
 }
 
-/// Sums of bytes as 16-bit numbers: those of the odd bytes, and those of the even ones plus 256 times the odd.
+/// Sums of bytes as 16-bit numbers: those of the odd bytes, and those of the even ones plus 256 times the
+/// odd.
 struct Sums {
   __m256i mixed, odd;
 };

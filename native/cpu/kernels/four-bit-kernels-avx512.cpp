@@ -6,8 +6,8 @@
 namespace neural_lsh::cpu {
 namespace {
 
-/// Sums of bytes as 16-bit numbers: those of the odd bytes, and those of the even ones plus 256 times the odd.
-/// Each quarter of a register has other parts of the same 16 vectors.
+/// Sums of bytes as 16-bit numbers: those of the odd bytes, and those of the even ones plus 256 times the
+/// odd. Each quarter of a register has other parts of the same 16 vectors.
 struct Sums {
   __m512i mixed, odd;
 };
@@ -62,7 +62,9 @@ inline std::size_t compareTogether(const FourBitQuery& query, const std::uint8_t
     const __m512i firsts = _mm512_loadu_si512(first), seconds = _mm512_loadu_si512(second);
 #pragma GCC unroll 4
     for (std::size_t b = 0; b < BLOCKS; ++b) {
-      _mm_prefetch(reinterpret_cast<const char*>(next + (codes - blocks) + b * blockBytes), _MM_HINT_T1);
+      _mm_prefetch(
+          reinterpret_cast<const char*>(next + BLOCKS * static_cast<std::size_t>(codes - blocks) + b * 64),
+          _MM_HINT_T1);
       lookUp(_mm512_loadu_si512(codes + b * blockBytes), firsts, seconds, sums[b]);
     }
     first += 64, second += 64, codes += 64;
@@ -77,9 +79,8 @@ inline std::size_t compareTogether(const FourBitQuery& query, const std::uint8_t
     codes += fourBitVectors * rest;
   }
   const __m512i odd = quartersAdded(sums[0].odd, sums[1].odd, sums[2].odd, sums[3].odd);
-  const __m512i even =
-      _mm512_sub_epi16(quartersAdded(sums[0].mixed, sums[1].mixed, sums[2].mixed, sums[3].mixed),
-                       _mm512_slli_epi16(odd, 8));
+  const __m512i even = _mm512_sub_epi16(
+      quartersAdded(sums[0].mixed, sums[1].mixed, sums[2].mixed, sums[3].mixed), _mm512_slli_epi16(odd, 8));
   const __m512i factors = gather<BLOCKS>(codes, blockBytes);
   const __m512i terms = gather<BLOCKS>(codes + fourBitVectors, blockBytes);
   const __m512i none = _mm512_setzero_si512();

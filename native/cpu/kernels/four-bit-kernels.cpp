@@ -16,7 +16,8 @@ std::size_t compare(const FourBitQuery& query, const std::uint8_t* blocks, std::
     const std::uint8_t* codes = blocks;
     int sums[fourBitVectors] = {};
     for (std::size_t p = 0; p < query.pairs; ++p, first += 16, second += 16, codes += fourBitVectors) {
-      for (std::size_t v = 0; v < fourBitVectors; ++v) sums[v] += first[codes[v] & 15] + second[codes[v] >> 4];
+      for (std::size_t v = 0; v < fourBitVectors; ++v)
+        sums[v] += first[codes[v] & 15] + second[codes[v] >> 4];
     }
     const std::uint8_t* const factors = codes;
     const std::uint8_t* const terms = codes + fourBitVectors;

@@ -11,7 +11,9 @@ namespace neural_lsh::cpu {
 /// half; then come a byte of each with its factor and a byte of each with its term.
 inline constexpr std::size_t fourBitVectors = 16;
 
-inline constexpr std::size_t fourBitBlockBytes(std::size_t pairs) { return fourBitVectors * (pairs + 2); }
+inline constexpr std::size_t fourBitBlockBytes(std::size_t pairs) {
+  return fourBitVectors * (pairs + 2);
+}
 
 /// Pairs of parts that the widest registers look up at once; tables are padded to so many with zeros.
 inline constexpr std::size_t pairsTogether = 4;
@@ -37,8 +39,8 @@ struct FourBitSurvivor {
 
 struct FourBitKernels {
   /// The vectors of `count` blocks whose value is not above the threshold, in any order; `survivors` has room
-  /// for all. Returns how many. Meanwhile the same number of bytes from `next` on, which need not be readable,
-  /// are asked for.
+  /// for all. Returns how many. Meanwhile the same number of bytes from `next` on, which need not be
+  /// readable, are asked for.
   std::size_t (*compare)(const FourBitQuery& query, const std::uint8_t* blocks, std::size_t count,
                          const std::uint8_t* next, FourBitSurvivor* survivors);
 };

@@ -1,9 +1,8 @@
 #include "four-bit-codes.h"
 
 #include <algorithm>
-#include <bit>
+#include <atomic>
 #include <limits>
-#include <numeric>
 
 #include "../../core/random.h"
 #include "../../core/thread-pool.h"
@@ -50,8 +49,9 @@ Nearest nearestEntries(const Codebook& codebook, const float* x, const float* y)
   return nearest;
 }
 
-/// k-means++ (Arthur & Vassilvitskii 2007): each entry is a point, drawn in proportion to its squared distance from
-/// the entries before it. Where no point is away from them, they are enough, and the others are the first one.
+/// k-means++ (Arthur & Vassilvitskii 2007): each entry is a point, drawn in proportion to its squared
+/// distance from the entries before it. Where no point is away from them, they are enough, and the others are
+/// the first one.
 Codebook drawEntries(const Points& points, Random& random) {
   const std::size_t count = points.x.size();
   Codebook codebook;
@@ -101,7 +101,8 @@ struct Row {
   std::size_t bin, row;
 };
 
-/// Distinct rows in ascending order (all, where they are few), the last ones again until 16 divides their number.
+/// Distinct rows in ascending order (all, where they are few), the last ones again until 16 divides their
+/// number.
 std::vector<Row> drawSample(const StoredBins& bins, std::uint64_t seed) {
   std::vector<Row> sample;
   Random random(seed);
@@ -193,7 +194,8 @@ BinMeans::BinMeans(const StoredBins& bins, std::span<const float> means)
   std::vector<double> sums(columns, 0);
   for (std::size_t bin = 0; bin < count; ++bin) {
     const double weight = bins.offsets[bin + 1] - bins.offsets[bin];
-    for (std::size_t c = 0; c < columns; ++c) sums[c] += weight * static_cast<double>(means[bin * columns + c]);
+    for (std::size_t c = 0; c < columns; ++c)
+      sums[c] += weight * static_cast<double>(means[bin * columns + c]);
   }
   const double rows = std::max<double>(1, static_cast<double>(bins.vectors.rows));
   for (std::size_t c = 0; c < columns; ++c) center_[c] = static_cast<float>(sums[c] / rows);
@@ -238,6 +240,7 @@ void encodeFourBits(const StoredBins& bins, std::uint64_t seed, std::span<std::u
   const std::size_t parts = fourBitParts(bins.vectors.columns), codeBytes = (parts + 1) / 2;
   std::vector<Codebook> books(parts);
   for (std::size_t part = 0; part < parts; ++part) books[part] = codebookOf(codebooks, part);
+  std::atomic<std::size_t> done{0};
   parallelFor(bins.offsets.size() - 1, job.threads, [&](std::size_t bin) {
     const auto end = static_cast<std::size_t>(bins.offsets[bin + 1]);
     std::vector<FourBitLane> residuals(parts * fourBitWidth);
@@ -255,6 +258,8 @@ void encodeFourBits(const StoredBins& bins, std::uint64_t seed, std::span<std::u
         }
       }
     }
+    const std::size_t rows = end - static_cast<std::size_t>(bins.offsets[bin]);
+    job.progress(done += rows, bins.vectors.rows);
   });
 }
 

@@ -15,10 +15,12 @@ namespace neural_lsh::cpu {
 
 inline constexpr std::size_t fourBitEntries = 16;
 
-inline std::size_t fourBitParts(std::size_t columns) { return (columns + fourBitWidth - 1) / fourBitWidth; }
+inline std::size_t fourBitParts(std::size_t columns) {
+  return (columns + fourBitWidth - 1) / fourBitWidth;
+}
 
-/// The bins' means as the scan reads them: 16 bits a number (the upper half of a float), counted from a center
-/// that makes the numbers small.
+/// The bins' means as the scan reads them: 16 bits a number (the upper half of a float), counted from a
+/// center that makes the numbers small.
 class BinMeans {
  public:
   BinMeans() = default;
@@ -47,8 +49,8 @@ class BinMeans {
 /// 16 numbers, one of each vector of a block.
 using FourBitLane = std::array<float, fourBitVectors>;
 
-/// What is left of rows begin .. begin + count (at most 16; zeros for those that are not there), column by column,
-/// from `column` on; columns that are not there are zeros.
+/// What is left of rows begin .. begin + count (at most 16; zeros for those that are not there), column by
+/// column, from `column` on; columns that are not there are zeros.
 void residualsOf(const StoredBins& bins, const BinMeans& means, std::size_t bin, std::size_t begin,
                  std::size_t count, std::size_t column, std::span<FourBitLane> residuals);
 

@@ -28,6 +28,8 @@ constexpr std::size_t queriesPerChunk = 16;
 /// Of a bin that comes next, so much is asked for at once.
 constexpr std::size_t prefetchedBytes = 2048;
 constexpr std::size_t lineBytes = 64;
+/// And no more than this beyond the size of the bin before it, so that it stays in the L2 cache.
+constexpr std::size_t prefetchedAhead = std::size_t{1} << 16;
 
 /// Entries of the tables fill seven bits, so that two of them can be added in a byte.
 constexpr float largestEntry = 126;
@@ -165,10 +167,9 @@ class FourBitScan final : public Scan {
   void prefetch(Id bin) const override {
     const auto at = static_cast<std::size_t>(bin);
     prefetchMean(at);
-    const std::uint8_t* const first = blocksOf(at);
-    const std::size_t bytes = static_cast<std::size_t>(blocksOf(at + 1) - first);
-    for (std::size_t i = 0; i < std::min(bytes, prefetchedBytes); i += lineBytes)
-      __builtin_prefetch(first + i);
+    const auto blocks = blocksSpan(at);
+    for (std::size_t i = 0; i < std::min(blocks.size(), prefetchedBytes); i += lineBytes)
+      __builtin_prefetch(blocks.data() + i);
   }
 
   void scan(const void* prepared, Id bin, Shortlist& nearest) const override {
@@ -178,14 +179,13 @@ class FourBitScan final : public Scan {
   void scanAhead(const void* prepared, Id bin, Id next, Shortlist& nearest) const override {
     const auto at = static_cast<std::size_t>(bin);
     prefetchMean(static_cast<std::size_t>(next));
-    compare(queryOf(prepared, at), at, 0, firstBlocks_[at + 1] - firstBlocks_[at],
-            blocksOf(static_cast<std::size_t>(next)), nearest);
+    compare(queryOf(prepared, at), at, 0, blocksIn(at), blocksSpan(static_cast<std::size_t>(next)), nearest);
   }
 
   void scanTogether(std::span<const void* const> prepared, Id bin,
                     std::span<Shortlist* const> nearest) const override {
     const auto at = static_cast<std::size_t>(bin);
-    const std::size_t count = firstBlocks_[at + 1] - firstBlocks_[at];
+    const std::size_t count = blocksIn(at);
     const std::size_t calls =
         std::max<std::size_t>(1, chunkBytes / (blocksPerCall * fourBitBlockBytes(pairs_)));
     for (std::size_t first = 0; first < prepared.size(); first += queriesPerChunk) {
@@ -195,7 +195,7 @@ class FourBitScan final : public Scan {
       for (std::size_t block = 0; block < count; block += calls * blocksPerCall) {
         const std::size_t end = std::min(count, block + calls * blocksPerCall);
         for (std::size_t i = 0; i < queries; ++i) {
-          compare(queriesOfBin[i], at, block, end, blocksOf(at), *nearest[first + i]);
+          compare(queriesOfBin[i], at, block, end, {}, *nearest[first + i]);
         }
       }
     }
@@ -215,6 +215,10 @@ class FourBitScan final : public Scan {
   }
   std::uint8_t* blocksOf(std::size_t bin) const {
     return blocks_.data() + firstBlocks_[bin] * fourBitBlockBytes(pairs_);
+  }
+  std::size_t blocksIn(std::size_t bin) const { return firstBlocks_[bin + 1] - firstBlocks_[bin]; }
+  std::span<const std::uint8_t> blocksSpan(std::size_t bin) const {
+    return {blocksOf(bin), blocksIn(bin) * fourBitBlockBytes(pairs_)};
   }
   std::size_t numbers() const { return BinMeans::stride(bins_.vectors.columns); }
   std::size_t tableBytes() const {
@@ -284,18 +288,27 @@ class FourBitScan final : public Scan {
     return static_cast<std::int16_t>(value < 32767 ? std::max(value, -32768.0) : 32767);
   }
 
-  /// Blocks begin .. end of a bin, while as many bytes behind `next` are asked for.
+  /// Blocks begin .. end of a bin, while `next` is asked for: as many bytes as are compared by the kernel,
+  /// what it has more in equal shares between its calls.
   void compare(const BinQuery& query, std::size_t bin, std::size_t begin, std::size_t end,
-               const std::uint8_t* next, Shortlist& nearest) const {
+               std::span<const std::uint8_t> next, Shortlist& nearest) const {
     std::array<FourBitSurvivor, blocksPerCall * fourBitVectors> survivors;
     FourBitQuery task = query.query;
     const std::size_t firstRow = static_cast<std::size_t>(bins_.offsets[bin]), rows = rowsOf(bin);
+    const std::size_t blockBytes = fourBitBlockBytes(pairs_), bytes = (end - begin) * blockBytes;
+    const std::size_t calls = (end - begin + blocksPerCall - 1) / blocksPerCall;
+    const std::size_t more = next.size() > bytes ? std::min(next.size() - bytes, prefetchedAhead) : 0;
+    const std::size_t share = calls == 0 ? 0 : (more / lineBytes + calls) / calls * lineBytes;
+    std::size_t ahead = bytes;
     for (std::size_t block = begin; block < end; block += blocksPerCall) {
+      for (const std::size_t stop = std::min(bytes + more, ahead + share); ahead < stop; ahead += lineBytes)
+        __builtin_prefetch(next.data() + ahead, 0, 2);
       task.threshold = thresholdOf(query, nearest.threshold());
-      const std::size_t offset = block * fourBitBlockBytes(pairs_);
+      const std::size_t offset = (block - begin) * blockBytes;
+      const std::uint8_t* const blocks = blocksOf(bin) + block * blockBytes;
       const std::size_t found =
-          fourBitKernels().compare(task, blocksOf(bin) + offset, std::min(blocksPerCall, end - block),
-                                   next + offset, survivors.data());
+          fourBitKernels().compare(task, blocks, std::min(blocksPerCall, end - block),
+                                   offset < next.size() ? next.data() + offset : blocks, survivors.data());
       for (std::size_t i = 0; i < found; ++i) {
         const std::size_t place = block * fourBitVectors + survivors[i].place;
         if (place >= rows) continue;

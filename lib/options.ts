@@ -87,7 +87,7 @@ export interface RunOptions {
 export interface GraphOptions {
   /** Nearest neighbors of each vector in the graph, 1 to n - 1; default min(10, n - 1). */
   neighbors?: number | undefined
-  /** 'exact' compares all pairs, 'approximate' those that random trees bring together; 'auto' (default) takes exact where
+  /** 'exact' compares all pairs, 'approximate' those that meet in one of many random leaves; 'auto' (default) takes exact where
    * that is a matter of seconds, and says so in the report. */
   method?: GraphMethod | 'auto' | undefined
 }

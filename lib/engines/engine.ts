@@ -28,7 +28,7 @@ export interface JobOptions {
   onProgress?: ((done: number, total: number) => void) | undefined
 }
 
-/** exact: all pairs; approximate: those that share a leaf of one of several random trees. */
+/** exact: all pairs; approximate: those that share one of many overlapping random leaves. */
 export type GraphMethod = 'exact' | 'approximate'
 
 /** n x neighbors, nearest first, self excluded, ties by smaller id. */

@@ -8,8 +8,9 @@
 
 namespace neural_lsh::cpu {
 
-/// The most probable bins: a fixed number of them (probes > 0), or as many as it takes for their probabilities to
-/// add up to `mass` (> 0), or else those of at least `probability`, until they hold `candidates` rows.
+/// The most probable bins: a fixed number of them (probes > 0), or as many as it takes for their
+/// probabilities to add up to `mass` (> 0), or else those of at least `probability`, until they hold
+/// `candidates` rows.
 struct Probing {
   std::size_t probes = 0;
   double mass = 0;

@@ -45,39 +45,39 @@ inline __m512i gather(const std::uint8_t* at, std::size_t blockBytes) {
   return all;
 }
 
+/// Of one block. Blocks are read one after the other: the CPU fetches ahead what is read in its order.
+inline Sums sumsOf(const FourBitQuery& query, const std::uint8_t* block, const std::uint8_t* next) {
+  const std::size_t padded = (query.pairs + pairsTogether - 1) / pairsTogether * pairsTogether;
+  const std::size_t whole = query.pairs / pairsTogether * pairsTogether * fourBitVectors;
+  const std::uint8_t* const first = query.tables;
+  const std::uint8_t* const second = query.tables + padded * 16;
+  Sums sums = {_mm512_setzero_si512(), _mm512_setzero_si512()};
+  for (std::size_t i = 0; i < whole; i += 64) {
+    _mm_prefetch(reinterpret_cast<const char*>(next + i), _MM_HINT_T1);
+    lookUp(_mm512_loadu_si512(block + i), _mm512_loadu_si512(first + i), _mm512_loadu_si512(second + i),
+           sums);
+  }
+  if (const std::size_t rest = query.pairs % pairsTogether; rest != 0) {
+    const auto mask = static_cast<__mmask8>((1U << (2 * rest)) - 1);
+    lookUp(_mm512_maskz_loadu_epi64(mask, block + whole), _mm512_loadu_si512(first + whole),
+           _mm512_loadu_si512(second + whole), sums);
+  }
+  return sums;
+}
+
 /// Compares BLOCKS blocks.
 template <std::size_t BLOCKS>
 inline std::size_t compareTogether(const FourBitQuery& query, const std::uint8_t* blocks,
                                    const std::uint8_t* next, std::uint32_t place,
                                    FourBitSurvivor* survivors) {
-  const std::size_t padded = (query.pairs + pairsTogether - 1) / pairsTogether * pairsTogether;
   const std::size_t blockBytes = fourBitBlockBytes(query.pairs);
-  const std::uint8_t* first = query.tables;
-  const std::uint8_t* second = query.tables + padded * 16;
-  const std::uint8_t* codes = blocks;
   Sums sums[blocksTogether];
 #pragma GCC unroll 4
-  for (Sums& sum : sums) sum = {_mm512_setzero_si512(), _mm512_setzero_si512()};
-  for (std::size_t p = 0; p + pairsTogether <= query.pairs; p += pairsTogether) {
-    const __m512i firsts = _mm512_loadu_si512(first), seconds = _mm512_loadu_si512(second);
-#pragma GCC unroll 4
-    for (std::size_t b = 0; b < BLOCKS; ++b) {
-      _mm_prefetch(
-          reinterpret_cast<const char*>(next + BLOCKS * static_cast<std::size_t>(codes - blocks) + b * 64),
-          _MM_HINT_T1);
-      lookUp(_mm512_loadu_si512(codes + b * blockBytes), firsts, seconds, sums[b]);
-    }
-    first += 64, second += 64, codes += 64;
+  for (std::size_t b = 0; b < blocksTogether; ++b) {
+    sums[b] = b < BLOCKS ? sumsOf(query, blocks + b * blockBytes, next + b * blockBytes)
+                         : Sums{_mm512_setzero_si512(), _mm512_setzero_si512()};
   }
-  if (const std::size_t rest = query.pairs % pairsTogether; rest != 0) {
-    const auto mask = static_cast<__mmask8>((1U << (2 * rest)) - 1);
-    const __m512i firsts = _mm512_loadu_si512(first), seconds = _mm512_loadu_si512(second);
-#pragma GCC unroll 4
-    for (std::size_t b = 0; b < BLOCKS; ++b) {
-      lookUp(_mm512_maskz_loadu_epi64(mask, codes + b * blockBytes), firsts, seconds, sums[b]);
-    }
-    codes += fourBitVectors * rest;
-  }
+  const std::uint8_t* const codes = blocks + query.pairs * fourBitVectors;
   const __m512i odd = quartersAdded(sums[0].odd, sums[1].odd, sums[2].odd, sums[3].odd);
   const __m512i even = _mm512_sub_epi16(
       quartersAdded(sums[0].mixed, sums[1].mixed, sums[2].mixed, sums[3].mixed), _mm512_slli_epi16(odd, 8));

@@ -161,7 +161,8 @@ class FourBitScan final : public Scan {
 
   std::optional<double> exactFrom(const void*) const override { return std::nullopt; }
 
-  /// On SIFT 1M so many lose 0.2 % of the nearest that were scanned, on word vectors 0.7 %, on images none.
+  /// For k = 10, so many miss 0.14 % of the nearest that were scanned on SIFT 1M, 0.5 to 0.9 % on word
+  /// vectors, none on MNIST.
   std::size_t candidatesFor(std::size_t k) const override { return 6 * k + 20; }
 
   void prefetch(Id bin) const override {

@@ -68,6 +68,7 @@ std::unique_ptr<cpu::Scan> makeScan(const State& state, const Job& job) {
 cpu::SearchIndex makeIndex(State state, const Job& job) {
   cpu::checkBins(state.bins, job);
   cpu::checkClassifier(state.classifier, job);
+  if (state.fourBits) cpu::checkCodes(*state.fourBits, job);
   auto scan = makeScan(state, job);
   return {state.bins, cpu::Router(std::move(state.classifier)), std::move(scan)};
 }

@@ -385,6 +385,11 @@ void checkBins(const StoredBins& bins, const Job& job) {
     requireFinite({bins.vectors.floats, rows * bins.vectors.columns}, "vectors", job);
 }
 
+void checkCodes(const FourBitCodes& codes, const Job& job) {
+  requireFinite(codes.codebooks, "codes.codebooks", job);
+  requireFinite(codes.means, "codes.means", job);
+}
+
 void checkClassifier(const Classifier& classifier, const Job& job) {
   requireFinite(classifier.parameters, "classifier.parameters", job);
   requireFinite(classifier.buffers, "classifier.buffers", job);

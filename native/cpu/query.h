@@ -45,6 +45,7 @@ struct SearchOutput {
 /// Throws Error ERR_NLSH_ARGUMENT unless offsets rise from 0 to n, ids are a permutation and all numbers are
 /// finite.
 void checkBins(const StoredBins& bins, const Job& job);
+void checkCodes(const FourBitCodes& codes, const Job& job);
 void checkClassifier(const Classifier& classifier, const Job& job);
 
 /// What a thread needs to answer one query after the other without allocating.

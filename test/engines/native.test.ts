@@ -220,6 +220,49 @@ test('a state that does not hold together is refused', async (t) => {
   await broken((state) => (state.classifier.parameters = state.classifier.parameters.slice(1)))
 })
 
+test('codes that are not finite, or of another size, are refused', async (t) => {
+  const state = await randomState('euclidean', 100, 5, 5)
+  const codes = await engine.encodeFourBits(state, 1, job)
+  const open = (changed: Partial<typeof codes>) =>
+    engine.openSearcher({ ...state, scan: 'pq4', codes: { ...codes, ...changed } }, job)
+  await t.notThrowsAsync(open({}))
+  for (const changed of [
+    { codes: codes.codes.slice(1) },
+    { codebooks: codes.codebooks.slice(1) },
+    { means: codes.means.slice(1) },
+    { codebooks: codes.codebooks.map((value, i) => (i === 7 ? Number.NaN : value)) },
+    { means: codes.means.map((value, i) => (i === 3 ? Number.POSITIVE_INFINITY : value)) }
+  ]) {
+    const error = await t.throwsAsync(open(changed), { instanceOf: ArgumentError })
+    t.regex((error as ArgumentError | undefined)?.argument ?? '', /^codes\./)
+  }
+})
+
+for (const metric of ['euclidean', 'cosine', 'inner-product'] as const) {
+  test(`every scan finds the exact neighbors where all candidates are compared again, and together as alone: ${metric}`, async (t) => {
+    const [rows, dimensions, bins, k] = [700, 21, 9, 10]
+    const state = await randomState(metric, rows, dimensions, bins)
+    const queries = randomVectors(40, dimensions, 23)
+    const request = { k, probing: { probes: bins }, reranked: rows }
+    const plain = await (await engine.openSearcher(state, job)).searchBatch(queries, request, job)
+    for (const scan of ['int8', 'pq4'] as const) {
+      const codes = scan === 'pq4' ? await engine.encodeFourBits(state, 1, job) : undefined
+      const searcher = await engine.openSearcher({ ...state, scan, codes }, job)
+      const together = await searcher.searchBatch(queries, request, job)
+      t.deepEqual(together.ids, plain.ids, scan)
+      t.deepEqual(together.distances, plain.distances, scan)
+      // With few compared again, too, an answer does not depend on the queries beside it.
+      const few = { ...request, reranked: 15 }
+      const batch = await searcher.searchBatch(queries, few, job)
+      const timed = await searcher.searchTimed(queries, few, job)
+      t.deepEqual(timed.ids, batch.ids, scan)
+      t.true(timed.seconds.every((seconds) => seconds > 0))
+      const first = searcher.searchSync(queries.subarray(0, dimensions), few)
+      t.deepEqual(first.ids, batch.ids.slice(0, k), scan)
+    }
+  })
+}
+
 test('a closed searcher answers with an error, searches that run finish', async (t) => {
   const searcher = await engine.openSearcher(await randomState('euclidean', 2000, 16, 5), job)
   const queries = randomVectors(500, 16, 4)

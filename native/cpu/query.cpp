@@ -59,24 +59,43 @@ void prefetchRow(const StoredVectors& vectors, std::size_t row) {
   for (std::size_t byte = 0; byte < bytes; byte += lineBytes) __builtin_prefetch(first + byte);
 }
 
-using Ranked = std::vector<std::pair<double, Id>>;
+/// What ranking the candidates of a query needs.
+struct Ranking {
+  Shortlist finalists;
+  std::vector<std::pair<double, Id>> ranked;
+};
+
+/// Of codes that are coarse many candidates are ranked again: those that can be among the nearest are found in
+/// float, which is several times as fast.
+Shortlist& finalistsOf(const SearchIndex& index, const float* query, std::size_t k, Shortlist& nearest,
+                       Shortlist& finalists) {
+  const std::span<const std::uint32_t> rows = nearest.rows();
+  if (rows.size() < 2 * (k + roughMargin)) return nearest;
+  finalists.reset(k + roughMargin, index.bins.ids);
+  for (std::size_t i = 0; i < std::min(rows.size(), rowsAhead); ++i) prefetchRow(index.bins.vectors, rows[i]);
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (i + rowsAhead < rows.size()) prefetchRow(index.bins.vectors, rows[i + rowsAhead]);
+    finalists.offer(roughDistance(index.bins, query, rows[i]), rows[i]);
+  }
+  return finalists;
+}
 
 /// Ranks what the scan kept in double precision and writes the k nearest.
-void rank(const SearchIndex& index, const float* query, std::span<const Candidate> candidates,
-          std::optional<double> exactFrom, std::span<Id> ids, std::span<float> distances, Ranked& ranked) {
+void rank(const SearchIndex& index, const float* query, Shortlist& nearest, std::optional<double> exactFrom,
+          std::span<Id> ids, std::span<float> distances, Ranking& ranking) {
+  Shortlist& finalists =
+      exactFrom ? nearest : finalistsOf(index, query, ids.size(), nearest, ranking.finalists);
+  const std::span<const std::uint32_t> rows = finalists.rows();
+  auto& ranked = ranking.ranked;
   ranked.clear();
-  if (exactFrom) {
-    for (const Candidate& candidate : candidates)
-      ranked.emplace_back(*exactFrom + candidate.distance, candidate.id);
-  } else {
-    const auto prefetch = [&](std::size_t i) {
-      if (i < candidates.size()) prefetchRow(index.bins.vectors, candidates[i].row);
-    };
-    for (std::size_t i = 0; i < rowsAhead; ++i) prefetch(i);
-    for (std::size_t i = 0; i < candidates.size(); ++i) {
-      prefetch(i + rowsAhead);
-      ranked.emplace_back(storedDistance(index.bins, query, candidates[i].row), candidates[i].id);
-    }
+  for (const std::uint32_t row : rows) {
+    __builtin_prefetch(&index.bins.ids[row]);
+    if (!exactFrom) prefetchRow(index.bins.vectors, row);
+  }
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const double distance =
+        exactFrom ? *exactFrom + finalists.distance(i) : storedDistance(index.bins, query, rows[i]);
+    ranked.emplace_back(distance, index.bins.ids[rows[i]]);
   }
   const auto last = ranked.begin() + static_cast<std::ptrdiff_t>(ids.size());
   if (last != ranked.end()) std::nth_element(ranked.begin(), last, ranked.end());
@@ -96,7 +115,7 @@ class SearchScratch {
   std::unique_ptr<Router::Scratch, void (*)(Router::Scratch*)> routing = Router::makeScratch();
   std::array<std::vector<RankedBin>, queriesPerTask> chosen;
   Shortlist nearest;
-  Ranked ranked;
+  Ranking ranking;
 };
 
 SearchScratch& threadScratch() {
@@ -125,12 +144,12 @@ Visited searchOne(const SearchIndex& index, const float* query, const SearchRequ
   scan.prepare(prepared, comparable);
   const auto exactFrom = scan.exactFrom(comparable);
 
-  scratch.nearest.reset(shortlistSize(index, request, exactFrom.has_value()));
+  scratch.nearest.reset(shortlistSize(index, request, exactFrom.has_value()), index.bins.ids);
   for (std::size_t i = 0; i + 1 < chosen.size(); ++i) {
     scan.scanAhead(comparable, chosen[i].bin, chosen[i + 1].bin, scratch.nearest);
   }
   scan.scan(comparable, chosen.back().bin, scratch.nearest);
-  rank(index, prepared, scratch.nearest.candidates(), exactFrom, ids, distances, scratch.ranked);
+  rank(index, prepared, scratch.nearest, exactFrom, ids, distances, scratch.ranking);
   return visited(index, chosen);
 }
 
@@ -230,7 +249,7 @@ class QueryBlock {
     index_.scan->prepare(queries_.row(first_ + i), preparedQuery(i));
     const std::size_t size =
         shortlistSize(index_, request_, index_.scan->exactFrom(preparedQuery(i)).has_value());
-    for (std::size_t worker = 0; worker < workers_; ++worker) lists_[worker * capacity_ + i].reset(size);
+    for (std::size_t worker = 0; worker < workers_; ++worker) lists_[worker * capacity_ + i].reset(size, index_.bins.ids);
     thresholds_[i].store(std::numeric_limits<float>::infinity(), std::memory_order_relaxed);
   }
 
@@ -300,11 +319,11 @@ class QueryBlock {
   void write(std::size_t i) {
     Shortlist& nearest = lists_[i];
     for (std::size_t worker = 1; worker < workers_; ++worker) {
-      for (const Candidate& candidate : lists_[worker * capacity_ + i].candidates()) nearest.offer(candidate);
+      nearest.offer(lists_[worker * capacity_ + i]);
     }
     const std::size_t k = request_.k, query = first_ + i;
-    rank(index_, queries_.row(query), nearest.candidates(), index_.scan->exactFrom(preparedQuery(i)),
-         output_.ids.subspan(query * k, k), output_.distances.subspan(query * k, k), threadScratch().ranked);
+    rank(index_, queries_.row(query), nearest, index_.scan->exactFrom(preparedQuery(i)),
+         output_.ids.subspan(query * k, k), output_.distances.subspan(query * k, k), threadScratch().ranking);
   }
 
   const SearchIndex& index_;

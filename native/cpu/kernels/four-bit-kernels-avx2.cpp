@@ -1,6 +1,8 @@
 // Compiled with AVX2: 32 entries looked up an instruction.
 #include <immintrin.h>
 
+#include <algorithm>
+
 #include "four-bit-kernels.h"
 
 namespace neural_lsh::cpu {
@@ -83,8 +85,97 @@ std::size_t compare(const FourBitQuery& query, const std::uint8_t* blocks, std::
   return found;
 }
 
+/// Rounded before it is added: a fused multiply-add would round once where the other variants round twice.
+inline __m256 product(__m256 a, __m256 b) {
+  __m256 rounded = _mm256_mul_ps(a, b);
+  asm("" : "+x"(rounded));
+  return rounded;
+}
+
+template <typename Pick>
+float picked(__m256 values, const Pick& pick) {
+  float lanes[8];
+  _mm256_storeu_ps(lanes, values);
+  float best = 0;
+  for (const float lane : lanes) best = pick(best, lane);
+  return best;
+}
+
+FourBitReach multiply(const float* query, const float* codebooks, std::size_t parts, float* products,
+                      float* lowest) {
+  FourBitReach reach;
+  for (std::size_t part = 0; part < parts; ++part) {
+    const float* const entries = codebooks + part * 2 * fourBitEntries;
+    const __m256 x = _mm256_set1_ps(query[2 * part]), y = _mm256_set1_ps(query[2 * part + 1]);
+    const auto half = [&](std::size_t at) {
+      const __m256 sum = _mm256_add_ps(product(x, _mm256_loadu_ps(entries + at)),
+                                       product(y, _mm256_loadu_ps(entries + fourBitEntries + at)));
+      _mm256_storeu_ps(products + part * fourBitEntries + at, sum);
+      return sum;
+    };
+    const __m256 first = half(0), second = half(8);
+    const float low = picked(_mm256_min_ps(first, second), [](float a, float b) { return std::min(a, b); });
+    const float high = picked(_mm256_max_ps(first, second), [](float a, float b) { return std::max(a, b); });
+    lowest[part] = low;
+    reach.widest = std::max(reach.widest, high - low);
+    reach.below -= static_cast<double>(low);
+    reach.above += static_cast<double>(high);
+  }
+  return reach;
+}
+
+std::int32_t round(const float* products, const float* lowest, std::size_t parts, float perUnit,
+                   std::uint8_t* tables, std::size_t tableBytes) {
+  const __m256 scale = _mm256_set1_ps(perUnit);
+  std::int32_t zeros = 0;
+  for (std::size_t part = 0; part < parts; ++part) {
+    std::uint8_t* const table = tables + part % 2 * tableBytes + part / 2 * fourBitEntries;
+    const int zero = -_mm_cvtss_si32(_mm_set_ss(lowest[part] * perUnit));
+    zeros += zero;
+    const auto half = [&](std::size_t at) {
+      const __m256 values = _mm256_loadu_ps(products + part * fourBitEntries + at);
+      const __m256i steps =
+          _mm256_add_epi32(_mm256_cvtps_epi32(_mm256_mul_ps(values, scale)), _mm256_set1_epi32(zero));
+      return _mm_packs_epi32(_mm256_castsi256_si128(steps), _mm256_extracti128_si256(steps, 1));
+    };
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(table), _mm_packus_epi16(half(0), half(8)));
+  }
+  return zeros;
+}
+
+/// The sum of term(query's numbers, numbers), in 16 sums.
+template <typename Term>
+double summed(const float* query, const std::uint16_t* numbers, std::size_t count, const Term& term) {
+  __m256 sums[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
+  for (std::size_t c = 0; c < count; c += 16) {
+    for (std::size_t i = 0; i < 2; ++i) {
+      const __m128i halves = _mm_loadu_si128(reinterpret_cast<const __m128i*>(numbers + c + 8 * i));
+      const __m256 number = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(halves), 16));
+      sums[i] = _mm256_add_ps(sums[i], term(_mm256_loadu_ps(query + c + 8 * i), number));
+    }
+  }
+  float first[8], second[8];
+  _mm256_storeu_ps(first, sums[0]);
+  _mm256_storeu_ps(second, sums[1]);
+  double lanes[8];
+  for (std::size_t i = 0; i < 8; ++i)
+    lanes[i] = static_cast<double>(first[i]) + static_cast<double>(second[i]);
+  return ((lanes[0] + lanes[1]) + (lanes[2] + lanes[3])) + ((lanes[4] + lanes[5]) + (lanes[6] + lanes[7]));
+}
+
+double squaredDistance(const float* query, const std::uint16_t* numbers, std::size_t count) {
+  return summed(query, numbers, count, [](__m256 a, __m256 b) {
+    const __m256 difference = _mm256_sub_ps(a, b);
+    return product(difference, difference);
+  });
+}
+
+double dotProduct(const float* query, const std::uint16_t* numbers, std::size_t count) {
+  return summed(query, numbers, count, [](__m256 a, __m256 b) { return product(a, b); });
+}
+
 }  // namespace
 
-const FourBitKernels avx2FourBitKernels = {compare};
+const FourBitKernels avx2FourBitKernels = {compare, multiply, round, squaredDistance, dotProduct};
 
 }  // namespace neural_lsh::cpu

@@ -37,12 +37,36 @@ struct FourBitSurvivor {
   std::int32_t value;
 };
 
+inline constexpr std::size_t fourBitEntries = 16;
+
+/// How far products reach: the widest part's range, the sums of all parts' lowest ones below and highest ones
+/// above zero. Every range holds a zero.
+struct FourBitReach {
+  float widest = 0;
+  double below = 0, above = 0;
+};
+
+/// All variants of a kernel give the same bits: products are rounded before they are added.
 struct FourBitKernels {
   /// The vectors of `count` blocks whose value is not above the threshold, in any order; `survivors` has room
   /// for all. Returns how many. Meanwhile the same number of bytes from `next` on, which need not be
   /// readable, are asked for.
   std::size_t (*compare)(const FourBitQuery& query, const std::uint8_t* blocks, std::size_t count,
                          const std::uint8_t* next, FourBitSurvivor* survivors);
+
+  /// query (parts x 2) times the entries of codebooks (parts x 2 x 16): products (parts x 16), and the least
+  /// of each part's.
+  FourBitReach (*multiply)(const float* query, const float* codebooks, std::size_t parts, float* products,
+                           float* lowest);
+
+  /// The products in units, rounded and counted from their part's lowest (a byte each): those of even parts from `tables`
+  /// on, those of odd ones from tables + tableBytes on, 16 a part. Returns the sum of the parts' zeros.
+  std::int32_t (*round)(const float* products, const float* lowest, std::size_t parts, float perUnit,
+                        std::uint8_t* tables, std::size_t tableBytes);
+
+  /// Of a query and numbers of which the upper 16 bits are given; `count` is a multiple of 16.
+  double (*squaredDistance)(const float* query, const std::uint16_t* numbers, std::size_t count);
+  double (*dotProduct)(const float* query, const std::uint16_t* numbers, std::size_t count);
 };
 
 extern const FourBitKernels baselineFourBitKernels;

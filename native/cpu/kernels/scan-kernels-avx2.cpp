@@ -112,6 +112,41 @@ double total(__m256d sums) {
   return (lanes[0] + lanes[1]) + (lanes[2] + lanes[3]);
 }
 
+/// The sum of step(sums, query's numbers, row's numbers).
+template <typename Step>
+inline float summed(const float* query, const std::uint8_t* row, std::size_t columns, const Step& step) {
+  __m256 sums = _mm256_setzero_ps();
+  const auto add = [&](const float* numbers, const std::uint8_t* bytes) {
+    const __m256i widened =
+        _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(bytes)));
+    sums = step(sums, _mm256_loadu_ps(numbers), _mm256_cvtepi32_ps(widened));
+  };
+  std::size_t c = 0;
+  for (; c + 8 <= columns; c += 8) add(query + c, row + c);
+  if (c < columns) {
+    float numbers[8] = {};
+    std::uint8_t bytes[8] = {};
+    __builtin_memcpy(numbers, query + c, (columns - c) * sizeof(float));
+    __builtin_memcpy(bytes, row + c, columns - c);
+    add(numbers, bytes);
+  }
+  float lanes[8];
+  _mm256_storeu_ps(lanes, sums);
+  return ((lanes[0] + lanes[1]) + (lanes[2] + lanes[3])) + ((lanes[4] + lanes[5]) + (lanes[6] + lanes[7]));
+}
+
+float squaredDistance(const float* query, const std::uint8_t* row, std::size_t columns) {
+  return summed(query, row, columns, [](__m256 sums, __m256 a, __m256 b) {
+    const __m256 difference = _mm256_sub_ps(a, b);
+    return _mm256_fmadd_ps(difference, difference, sums);
+  });
+}
+
+float dotProduct(const float* query, const std::uint8_t* row, std::size_t columns) {
+  return summed(query, row, columns,
+                [](__m256 sums, __m256 a, __m256 b) { return _mm256_fmadd_ps(a, b, sums); });
+}
+
 double exactSquaredDistance(const float* query, const std::uint8_t* row, std::size_t columns) {
   __m256d sums[2] = {_mm256_setzero_pd(), _mm256_setzero_pd()};
   std::size_t c = 0;
@@ -146,6 +181,6 @@ double exactDotProduct(const float* query, const std::uint8_t* row, std::size_t 
 
 }  // namespace
 
-const ScanKernels avx2ScanKernels = {compareBytes, exactSquaredDistance, exactDotProduct};
+const ScanKernels avx2ScanKernels = {compareBytes, squaredDistance, dotProduct, exactSquaredDistance, exactDotProduct};
 
 }  // namespace neural_lsh::cpu

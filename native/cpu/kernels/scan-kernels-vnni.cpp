@@ -142,6 +142,48 @@ void compareBytes(const ByteBlocks& blocks, std::size_t groups, ByteQuery* queri
   }
 }
 
+__m512 asFloats(__m128i bytes) {
+  return _mm512_maskz_cvtepi32_ps(0xFFFF, _mm512_maskz_cvtepu8_epi32(0xFFFF, bytes));
+}
+
+/// The sum of step(sums, query's numbers, row's numbers).
+template <typename Step>
+inline float summed(const float* query, const std::uint8_t* row, std::size_t columns, const Step& step) {
+  __m512 sums[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()};
+  std::size_t c = 0;
+  for (; c + 32 <= columns; c += 32) {
+#pragma GCC unroll 2
+    for (std::size_t i = 0; i < 2; ++i) {
+      const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(row + c + 16 * i));
+      sums[i] = step(sums[i], _mm512_loadu_ps(query + c + 16 * i), asFloats(bytes));
+    }
+  }
+  for (; c < columns; c += 16) {
+    const std::size_t count = columns - c < 16 ? columns - c : 16;
+    const auto mask = static_cast<__mmask16>((1U << count) - 1);
+    sums[0] =
+        step(sums[0], _mm512_maskz_loadu_ps(mask, query + c), asFloats(_mm_maskz_loadu_epi8(mask, row + c)));
+  }
+  const __m512 all = _mm512_add_ps(sums[0], sums[1]);
+  const __m256 eight = _mm256_add_ps(_mm512_maskz_extractf32x8_ps(0xFF, all, 0),
+                               _mm512_maskz_extractf32x8_ps(0xFF, all, 1));
+  __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  four = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(four, _mm_movehdup_ps(four)));
+}
+
+float squaredDistance(const float* query, const std::uint8_t* row, std::size_t columns) {
+  return summed(query, row, columns, [](__m512 sums, __m512 a, __m512 b) {
+    const __m512 difference = _mm512_sub_ps(a, b);
+    return _mm512_fmadd_ps(difference, difference, sums);
+  });
+}
+
+float dotProduct(const float* query, const std::uint8_t* row, std::size_t columns) {
+  return summed(query, row, columns,
+                [](__m512 sums, __m512 a, __m512 b) { return _mm512_fmadd_ps(a, b, sums); });
+}
+
 __m512d widen(const float* p) {
   return _mm512_maskz_cvtps_pd(0xFF, _mm256_loadu_ps(p));
 }
@@ -191,6 +233,6 @@ double exactDotProduct(const float* query, const std::uint8_t* row, std::size_t 
 
 }  // namespace
 
-const ScanKernels vnniScanKernels = {compareBytes, exactSquaredDistance, exactDotProduct};
+const ScanKernels vnniScanKernels = {compareBytes, squaredDistance, dotProduct, exactSquaredDistance, exactDotProduct};
 
 }  // namespace neural_lsh::cpu

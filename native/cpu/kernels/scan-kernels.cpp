@@ -41,33 +41,39 @@ void compareBytes(const ByteBlocks& blocks, std::size_t groups, ByteQuery* queri
   }
 }
 
-double exactSquaredDistance(const float* query, const std::uint8_t* row, std::size_t columns) {
-  double sums[4] = {};
+/// Four sums, so that the additions overlap.
+template <typename Number>
+Number squaredDistance(const float* query, const std::uint8_t* row, std::size_t columns) {
+  Number sums[4] = {};
   std::size_t c = 0;
   for (; c + 4 <= columns; c += 4) {
     for (std::size_t i = 0; i < 4; ++i) {
-      const double difference = static_cast<double>(query[c + i]) - row[c + i];
+      const Number difference = static_cast<Number>(query[c + i]) - row[c + i];
       sums[i] += difference * difference;
     }
   }
-  for (; c < columns; ++c)
-    sums[0] += (static_cast<double>(query[c]) - row[c]) * (static_cast<double>(query[c]) - row[c]);
+  for (; c < columns; ++c) {
+    const Number difference = static_cast<Number>(query[c]) - row[c];
+    sums[0] += difference * difference;
+  }
   return (sums[0] + sums[1]) + (sums[2] + sums[3]);
 }
 
-double exactDotProduct(const float* query, const std::uint8_t* row, std::size_t columns) {
-  double sums[4] = {};
+template <typename Number>
+Number dotProduct(const float* query, const std::uint8_t* row, std::size_t columns) {
+  Number sums[4] = {};
   std::size_t c = 0;
   for (; c + 4 <= columns; c += 4) {
-    for (std::size_t i = 0; i < 4; ++i) sums[i] += static_cast<double>(query[c + i]) * row[c + i];
+    for (std::size_t i = 0; i < 4; ++i) sums[i] += static_cast<Number>(query[c + i]) * row[c + i];
   }
-  for (; c < columns; ++c) sums[0] += static_cast<double>(query[c]) * row[c];
+  for (; c < columns; ++c) sums[0] += static_cast<Number>(query[c]) * row[c];
   return (sums[0] + sums[1]) + (sums[2] + sums[3]);
 }
 
 }  // namespace
 
-const ScanKernels baselineScanKernels = {compareBytes, exactSquaredDistance, exactDotProduct};
+const ScanKernels baselineScanKernels = {compareBytes, squaredDistance<float>, dotProduct<float>,
+                                          squaredDistance<double>, dotProduct<double>};
 
 const ScanKernels& scanKernels() {
 #ifdef NEURAL_LSH_X86

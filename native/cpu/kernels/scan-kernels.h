@@ -52,7 +52,11 @@ struct ScanKernels {
   void (*compareBytes)(const ByteBlocks& blocks, std::size_t groups, ByteQuery* queries,
                        std::size_t queryCount);
 
-  /// Of a query and stored bytes, every operation in double.
+  /// Of a query and stored bytes, in float.
+  float (*squaredDistance)(const float* query, const std::uint8_t* row, std::size_t columns);
+  float (*dotProduct)(const float* query, const std::uint8_t* row, std::size_t columns);
+
+  /// The same, every operation in double.
   double (*exactSquaredDistance)(const float* query, const std::uint8_t* row, std::size_t columns);
   double (*exactDotProduct)(const float* query, const std::uint8_t* row, std::size_t columns);
 };

@@ -160,7 +160,7 @@ class ByteScan final : public Scan {
     return header->isExact ? std::optional(header->constant) : std::nullopt;
   }
 
-  std::size_t candidatesFor(std::size_t k) const override { return areVectors_ ? k + 8 : k + k / 2 + 3; }
+  std::size_t candidatesFor(std::size_t k) const override { return areVectors_ ? k + roughMargin : k + k / 2 + 3; }
 
   void prefetch(Id bin) const override {
     const std::uint8_t* first = blocksOf(static_cast<std::size_t>(bin));
@@ -294,7 +294,7 @@ class ByteScan final : public Scan {
     for (std::size_t q = 0; q < prepared.size(); ++q) {
       for (std::size_t i = 0; i < queries[q].found; ++i) {
         const std::size_t row = firstRow + survivors[q][i].place;
-        nearest[q]->offer({survivors[q][i].value, bins_.ids[row], static_cast<std::uint32_t>(row)});
+        nearest[q]->offer(survivors[q][i].value, static_cast<std::uint32_t>(row));
       }
     }
   }

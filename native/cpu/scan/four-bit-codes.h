@@ -13,8 +13,6 @@
 
 namespace neural_lsh::cpu {
 
-inline constexpr std::size_t fourBitEntries = 16;
-
 inline std::size_t fourBitParts(std::size_t columns) {
   return (columns + fourBitWidth - 1) / fourBitWidth;
 }

@@ -97,7 +97,9 @@ class FourBitScan final : public Scan {
     float* const numbersOfQuery = numbersOf(prepared);
     std::uint8_t* const tables = tablesOf(prepared);
     const std::size_t columns = bins_.vectors.columns;
-    std::vector<float> centered(2 * parts_, 0);
+    Scratch& scratch = threadScratch();
+    const std::span centered(scratch.centered.require(fourBitWidth * parts_), fourBitWidth * parts_);
+    centered.back() = 0;
     float largest = 0;
     for (std::size_t c = 0; c < columns; ++c) {
       centered[c] = query[c] - means_.center()[c];
@@ -106,34 +108,12 @@ class FourBitScan final : public Scan {
     std::fill_n(numbersOfQuery, numbers(), 0.0F);
     std::copy_n(isEuclidean() ? centered.data() : query, columns, numbersOfQuery);
 
-    // The products, and how far they reach: all tables hold a zero.
     const float scale = -productScale() * factorUnit * 256;
-    std::vector<float> products(parts_ * fourBitEntries);
-    std::vector<float> lowest(parts_);
-    float widest = 0;
-    double below = 0, above = 0;
-    for (std::size_t part = 0; part < parts_; ++part) {
-      const float x = scale * centered[part * fourBitWidth], y = scale * centered[part * fourBitWidth + 1];
-      const float* const entries = codebooks_.data() + part * fourBitEntries * fourBitWidth;
-      float* const out = products.data() + part * fourBitEntries;
-      FourBitLane lows, highs;
-      for (std::size_t entry = 0; entry < fourBitEntries; ++entry) {
-        out[entry] = x * entries[entry] + y * entries[fourBitEntries + entry];
-        lows[entry] = std::min(0.0F, out[entry]);
-        highs[entry] = std::max(0.0F, out[entry]);
-      }
-      for (std::size_t width = fourBitEntries / 2; width > 0; width /= 2) {
-        for (std::size_t i = 0; i < width; ++i) {
-          lows[i] = std::min(lows[i], lows[i + width]);
-          highs[i] = std::max(highs[i], highs[i + width]);
-        }
-      }
-      const float low = lows[0], high = highs[0];
-      lowest[part] = low;
-      widest = std::max(widest, high - low);
-      below -= static_cast<double>(low);
-      above += static_cast<double>(high);
-    }
+    for (float& number : centered) number *= scale;
+    float* const products = scratch.products.require(parts_ * fourBitEntries);
+    float* const lowest = scratch.lowest.require(parts_);
+    const auto [widest, below, above] =
+        fourBitKernels().multiply(centered.data(), codebooks_.data(), parts_, products, lowest);
     // Rounding adds up to a half on each side of a table's zero; for 2^15 parts that is half of what there
     // is.
     const double room = largestValue - 0.5 * static_cast<double>(parts_);
@@ -147,16 +127,8 @@ class FourBitScan final : public Scan {
     header->zero = 0;
     std::memset(tables, 0, 2 * tableBytes());
     if (!isUsable) return;
-    const auto perUnit = static_cast<float>(1 / unit);
-    for (std::size_t part = 0; part < parts_; ++part) {
-      std::uint8_t* const table = tables + (part % 2) * tableBytes() + part / 2 * fourBitEntries;
-      const int zero = -rounded(lowest[part] * perUnit);
-      header->zero += zero;
-      for (std::size_t entry = 0; entry < fourBitEntries; ++entry) {
-        table[entry] =
-            static_cast<std::uint8_t>(zero + rounded(products[part * fourBitEntries + entry] * perUnit));
-      }
-    }
+    header->zero = fourBitKernels().round(products, lowest, parts_, static_cast<float>(1 / unit), tables,
+                                          tableBytes());
   }
 
   std::optional<double> exactFrom(const void*) const override { return std::nullopt; }
@@ -203,6 +175,14 @@ class FourBitScan final : public Scan {
   }
 
  private:
+  struct Scratch {
+    AlignedBuffer<float> centered, products, lowest;
+  };
+  static Scratch& threadScratch() {
+    thread_local Scratch scratch;
+    return scratch;
+  }
+
   /// A query as a bin sees it: distance = base + unit * value.
   struct BinQuery {
     FourBitQuery query;
@@ -239,9 +219,6 @@ class FourBitScan final : public Scan {
     __builtin_prefetch(&binTerms_[bin]);
   }
 
-  /// To the nearest integer, ties to even; |x| < 2^22. In a form that compilers vectorize everywhere.
-  static int rounded(float x) { return static_cast<int>((x + 0x1.8p23F) - 0x1.8p23F); }
-
   static void useHugePages(std::uint8_t* memory, std::size_t bytes) {
 #ifdef __linux__
     constexpr std::uintptr_t page = std::uintptr_t{1} << 21;
@@ -254,19 +231,11 @@ class FourBitScan final : public Scan {
 #endif
   }
 
-  /// |q - m|^2 or -<q, m>, in a fixed order of additions.
+  /// |q - m|^2 or -<q, m>.
   double baseOf(const float* query, std::size_t bin) const {
     const std::uint16_t* const mean = means_.differences(bin);
-    FourBitLane sums{};
-    for (std::size_t c = 0; c < numbers(); c += sums.size()) {
-      for (std::size_t i = 0; i < sums.size(); ++i) {
-        const float number = BinMeans::number(mean[c + i]);
-        const float difference = query[c + i] - number;
-        sums[i] += isEuclidean() ? difference * difference : -query[c + i] * number;
-      }
-    }
-    double sum = 0;
-    for (const float part : sums) sum += static_cast<double>(part);
+    const double sum = isEuclidean() ? fourBitKernels().squaredDistance(query, mean, numbers())
+                                     : -fourBitKernels().dotProduct(query, mean, numbers());
     return std::isfinite(sum) ? sum : static_cast<double>(std::numeric_limits<float>::max());
   }
 
@@ -314,8 +283,7 @@ class FourBitScan final : public Scan {
         const std::size_t place = block * fourBitVectors + survivors[i].place;
         if (place >= rows) continue;
         const double distance = query.base + query.unit * survivors[i].value;
-        nearest.offer({static_cast<float>(distance), bins_.ids[firstRow + place],
-                       static_cast<std::uint32_t>(firstRow + place)});
+        nearest.offer(static_cast<float>(distance), static_cast<std::uint32_t>(firstRow + place));
       }
     }
   }

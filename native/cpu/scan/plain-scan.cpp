@@ -77,7 +77,7 @@ class PlainScan final : public Scan {
     }
     for (std::size_t i = 0; i < count; ++i) {
       if (distances[i] > nearest.threshold()) continue;
-      nearest.offer({distances[i], bins_.ids[first + i], static_cast<std::uint32_t>(first + i)});
+      nearest.offer(distances[i], static_cast<std::uint32_t>(first + i));
     }
   }
 
@@ -96,16 +96,28 @@ double storedDistance(const StoredBins& bins, const float* query, std::size_t ro
   const bool isEuclidean = bins.metric == Metric::euclidean;
   double value;
   if (bins.vectors.floats != nullptr) {
-    const float* stored = bins.vectors.floats + row * columns;
-    value = isEuclidean ? kernels().exactSquaredDistance(query, stored, columns)
-                        : kernels().exactDotProduct(query, stored, columns);
+    const auto distance = isEuclidean ? kernels().exactSquaredDistance : kernels().exactDotProduct;
+    value = distance(query, bins.vectors.floats + row * columns, columns);
   } else {
-    const std::uint8_t* stored = bins.vectors.bytes + row * columns;
-    value = isEuclidean ? scanKernels().exactSquaredDistance(query, stored, columns)
-                        : scanKernels().exactDotProduct(query, stored, columns);
+    const auto distance = isEuclidean ? scanKernels().exactSquaredDistance : scanKernels().exactDotProduct;
+    value = distance(query, bins.vectors.bytes + row * columns, columns);
   }
   if (isEuclidean) return value;
   return bins.metric == Metric::cosine ? 1 - value : -value;
+}
+
+float roughDistance(const StoredBins& bins, const float* query, std::size_t row) {
+  const std::size_t columns = bins.vectors.columns;
+  const bool isEuclidean = bins.metric == Metric::euclidean;
+  float value;
+  if (bins.vectors.floats != nullptr) {
+    const auto distances = isEuclidean ? kernels().squaredDistances : kernels().dotProducts;
+    distances(query, bins.vectors.floats + row * columns, 1, columns, &value);
+  } else {
+    const auto distance = isEuclidean ? scanKernels().squaredDistance : scanKernels().dotProduct;
+    value = distance(query, bins.vectors.bytes + row * columns, columns);
+  }
+  return isEuclidean ? value : -value;
 }
 
 }  // namespace neural_lsh::cpu

@@ -30,6 +30,9 @@ struct StoredBins {
   std::span<const Id> ids;
 };
 
+/// Of candidates by float32 distances, so many beyond those that are wanted hold the nearest by exact ones.
+inline constexpr std::size_t roughMargin = 8;
+
 /// One way to compare. Safe to use from several threads at once.
 class Scan {
  public:
@@ -44,7 +47,7 @@ class Scan {
   virtual std::optional<double> exactFrom(const void* prepared) const = 0;
   /// Where they are not: how many candidates to rank exactly so that hardly one of the k nearest among those
   /// scanned is missed.
-  virtual std::size_t candidatesFor(std::size_t k) const { return k + 8; }
+  virtual std::size_t candidatesFor(std::size_t k) const { return k + roughMargin; }
 
   /// Asks for a bin's first pages ahead of its scan.
   virtual void prefetch(Id bin) const = 0;
@@ -96,7 +99,8 @@ void encodeFourBits(const StoredBins& bins, std::uint64_t seed, std::span<std::u
                     std::span<float> codebooks, std::span<float> means, const Job& job);
 std::unique_ptr<Scan> makeFourBitScan(const StoredBins& bins, const FourBitCodes& codes, const Job& job);
 
-/// The exact distance of a query to a stored row, every operation in double.
+/// The distance of a query to a stored row, every operation in double, and what has the same order in float.
 double storedDistance(const StoredBins& bins, const float* query, std::size_t row);
+float roughDistance(const StoredBins& bins, const float* query, std::size_t row);
 
 }  // namespace neural_lsh::cpu

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <span>
@@ -11,76 +13,149 @@
 
 namespace neural_lsh::cpu {
 
-struct Candidate {
-  float distance;
-  Id id;              // the original row number: breaks ties
-  std::uint32_t row;  // in the bins' order
-  friend bool operator<(const Candidate& a, const Candidate& b) {
-    return a.distance < b.distance || (a.distance == b.distance && a.id < b.id);
-  }
-};
-
 /// The `capacity` smallest candidates by (distance, id) of all that were offered, whatever their order. A
 /// short list is kept sorted; a long one is filled up to twice its capacity and then cut to the smaller half,
 /// which costs a constant time a candidate.
 class Shortlist {
  public:
-  void reset(std::size_t capacity) {
+  /// ids: the original number of each row; breaks ties.
+  void reset(std::size_t capacity, std::span<const Id> ids) {
     capacity_ = capacity;
+    ids_ = ids.data();
     threshold_ = std::numeric_limits<float>::infinity();
-    candidates_.clear();
-    candidates_.reserve(capacity <= longestSorted ? capacity : 2 * capacity);
+    size_ = 0;
+    const std::size_t room = capacity <= longestSorted ? capacity : 2 * capacity;
+    if (rows_.size() < room) {
+      keys_.resize(room);
+      rows_.resize(room);
+    }
   }
 
-  std::size_t capacity() const { return capacity_; }
   /// Nothing farther than this can enter any more; something equally far can.
   float threshold() const { return threshold_; }
   /// Lets nothing in that is farther than this. For lists that are merged in the end: what one of them knows
   /// not to be among the nearest need not be looked at by the others.
   void tighten(float threshold) { threshold_ = std::min(threshold_, threshold); }
 
-  void offer(const Candidate& candidate) {
-    if (candidate.distance > threshold_) return;
+  /// `row` in the bins' order.
+  void offer(float distance, std::uint32_t row) {
+    if (distance > threshold_) return;
     if (capacity_ <= longestSorted) {
-      insert(candidate);
+      insert(keyOf(distance), row);
     } else {
-      candidates_.push_back(candidate);
-      if (candidates_.size() == 2 * capacity_) cut();
+      keys_[size_] = keyOf(distance);
+      rows_[size_++] = row;
+      if (size_ == 2 * capacity_) cut();
     }
   }
 
-  /// In no particular order.
-  std::span<const Candidate> candidates() {
-    if (candidates_.size() > capacity_) cut();
-    return candidates_;
+  void offer(const Shortlist& other) {
+    for (std::size_t i = 0; i < other.size_; ++i) offer(other.distance(i), other.rows_[i]);
   }
+
+  /// In no particular order.
+  std::span<const std::uint32_t> rows() {
+    if (size_ > capacity_) cut();
+    return {rows_.data(), size_};
+  }
+  /// Of rows()[i].
+  float distance(std::size_t i) const { return distanceOf(keys_[i]); }
 
  private:
   static constexpr std::size_t longestSorted = 32;
 
-  void insert(const Candidate& candidate) {
-    if (candidates_.size() < capacity_) {
-      candidates_.push_back(candidate);
-    } else if (!(candidate < candidates_.back())) {
+  /// Integers in the order of the floats, for loops that all CPUs run several at once; one is the other's
+  /// inverse.
+  using Key = std::int32_t;
+  static Key keyOf(float distance) { return ordered(std::bit_cast<Key>(distance + 0.0F)); }
+  static float distanceOf(Key key) { return std::bit_cast<float>(ordered(key)); }
+  static Key ordered(Key bits) { return bits ^ ((bits >> 31) & 0x7FFFFFFF); }
+
+  bool isBefore(Key key, std::uint32_t row, std::size_t other) const {
+    return key < keys_[other] || (key == keys_[other] && ids_[row] < ids_[rows_[other]]);
+  }
+
+  void insert(Key key, std::uint32_t row) {
+    if (size_ < capacity_) {
+      ++size_;
+    } else if (!isBefore(key, row, size_ - 1)) {
       return;
     }
-    std::size_t place = candidates_.size() - 1;
-    for (; place > 0 && candidate < candidates_[place - 1]; --place)
-      candidates_[place] = candidates_[place - 1];
-    candidates_[place] = candidate;
-    if (candidates_.size() == capacity_) tighten(candidates_.back().distance);
+    std::size_t place = size_ - 1;
+    for (; place > 0 && isBefore(key, row, place - 1); --place) {
+      keys_[place] = keys_[place - 1];
+      rows_[place] = rows_[place - 1];
+    }
+    keys_[place] = key;
+    rows_[place] = row;
+    if (size_ == capacity_) tighten(distanceOf(keys_[size_ - 1]));
+  }
+
+  std::size_t countUpTo(Key key) const {
+    std::int32_t count = 0;  // as wide as the keys
+    for (std::size_t i = 0; i < size_; ++i) count += keys_[i] <= key ? 1 : 0;
+    return static_cast<std::size_t>(count);
+  }
+
+  /// The key that at least `capacity` keys are not above, by bisection: counting has no branches that nobody
+  /// could foresee, as a selection by comparisons has.
+  Key cutAt() const {
+    const auto [least, most] = std::minmax_element(keys_.begin(), keys_.begin() + static_cast<std::ptrdiff_t>(size_));
+    std::int64_t low = *least, high = *most;
+    while (low < high) {
+      const std::int64_t middle = low + (high - low) / 2;
+      const std::size_t count = countUpTo(static_cast<Key>(middle));
+      if (count == capacity_) return static_cast<Key>(middle);
+      if (count > capacity_) {
+        high = middle;
+      } else {
+        low = middle + 1;
+      }
+    }
+    return static_cast<Key>(low);
   }
 
   void cut() {
-    const auto last = candidates_.begin() + static_cast<std::ptrdiff_t>(capacity_) - 1;
-    std::nth_element(candidates_.begin(), last, candidates_.end());
-    tighten(last->distance);
-    candidates_.resize(capacity_);
+    const Key last = cutAt();
+    std::size_t kept = 0;
+    for (std::size_t i = 0; i < size_; ++i) {
+      const Key key = keys_[i];
+      keys_[kept] = key;
+      rows_[kept] = rows_[i];
+      kept += key <= last ? 1 : 0;
+    }
+    size_ = kept;
+    if (size_ > capacity_) dropEquals(last);
+    tighten(distanceOf(*std::max_element(keys_.begin(), keys_.begin() + static_cast<std::ptrdiff_t>(size_))));
   }
 
-  std::size_t capacity_ = 0;
+  /// Of those with this key, the largest of all, only as many as there is room for: the ones with the lowest
+  /// ids.
+  void dropEquals(Key last) {
+    std::vector<std::uint32_t> equals;
+    std::size_t kept = 0;
+    for (std::size_t i = 0; i < size_; ++i) {
+      keys_[kept] = keys_[i];
+      rows_[kept] = rows_[i];
+      if (keys_[i] < last) {
+        ++kept;
+      } else {
+        equals.push_back(rows_[i]);
+      }
+    }
+    const auto room = equals.begin() + static_cast<std::ptrdiff_t>(capacity_ - kept);
+    std::nth_element(equals.begin(), room, equals.end(),
+                     [&](std::uint32_t a, std::uint32_t b) { return ids_[a] < ids_[b]; });
+    std::copy(equals.begin(), room, rows_.begin() + static_cast<std::ptrdiff_t>(kept));
+    std::fill(keys_.begin() + static_cast<std::ptrdiff_t>(kept), keys_.begin() + static_cast<std::ptrdiff_t>(capacity_), last);
+    size_ = capacity_;
+  }
+
+  std::size_t capacity_ = 0, size_ = 0;
+  const Id* ids_ = nullptr;
   float threshold_ = std::numeric_limits<float>::infinity();
-  std::vector<Candidate> candidates_;
+  std::vector<Key> keys_;
+  std::vector<std::uint32_t> rows_;
 };
 
 }  // namespace neural_lsh::cpu

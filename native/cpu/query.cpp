@@ -26,7 +26,7 @@ constexpr std::size_t maxBlockQueries = 4096;
 constexpr std::size_t maxBlockVisits = std::size_t{1} << 22;
 
 /// Rows that are fetched ahead of being ranked exactly.
-constexpr std::size_t rowsAhead = 8;
+constexpr std::size_t rowsAhead = 16;
 constexpr std::size_t lineBytes = 64;
 
 /// A shortlist as long as this request needs.

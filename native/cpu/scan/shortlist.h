@@ -91,6 +91,13 @@ class Shortlist {
     if (size_ == capacity_) tighten(distanceOf(keys_[size_ - 1]));
   }
 
+  template <typename Pick>
+  Key extreme(const Pick& pick) const {
+    Key best = keys_[0];
+    for (std::size_t i = 1; i < size_; ++i) best = pick(best, keys_[i]);
+    return best;
+  }
+
   std::size_t countUpTo(Key key) const {
     std::int32_t count = 0;  // as wide as the keys
     for (std::size_t i = 0; i < size_; ++i) count += keys_[i] <= key ? 1 : 0;
@@ -100,8 +107,8 @@ class Shortlist {
   /// The key that at least `capacity` keys are not above, by bisection: counting has no branches that nobody
   /// could foresee, as a selection by comparisons has.
   Key cutAt() const {
-    const auto [least, most] = std::minmax_element(keys_.begin(), keys_.begin() + static_cast<std::ptrdiff_t>(size_));
-    std::int64_t low = *least, high = *most;
+    std::int64_t low = extreme([](Key a, Key b) { return a < b ? a : b; });
+    std::int64_t high = extreme([](Key a, Key b) { return a > b ? a : b; });
     while (low < high) {
       const std::int64_t middle = low + (high - low) / 2;
       const std::size_t count = countUpTo(static_cast<Key>(middle));
@@ -126,7 +133,7 @@ class Shortlist {
     }
     size_ = kept;
     if (size_ > capacity_) dropEquals(last);
-    tighten(distanceOf(*std::max_element(keys_.begin(), keys_.begin() + static_cast<std::ptrdiff_t>(size_))));
+    tighten(distanceOf(extreme([](Key a, Key b) { return a > b ? a : b; })));
   }
 
   /// Of those with this key, the largest of all, only as many as there is room for: the ones with the lowest

@@ -5,7 +5,7 @@
 #include <atomic>
 #include <chrono>
 #include <cmath>
-#include <limits>
+#include <utility>
 #include <vector>
 
 #include "../core/aligned-buffer.h"
@@ -21,9 +21,10 @@ namespace {
 constexpr std::size_t queriesPerTask = 64;
 
 /// A batch is answered in blocks: many queries, so that each bin that is read serves several of them, but no
-/// more than this, nor than ask for so many bins.
-constexpr std::size_t maxBlockQueries = 4096;
+/// more than this, nor than ask for so many bins or keep so many candidates.
+constexpr std::size_t maxBlockQueries = 2048;
 constexpr std::size_t maxBlockVisits = std::size_t{1} << 22;
+constexpr std::size_t maxBlockShortlisted = std::size_t{1} << 22;
 
 /// Rows that are fetched ahead of being ranked exactly.
 constexpr std::size_t rowsAhead = 16;
@@ -170,72 +171,58 @@ class PreparedQueries {
   Matrix rows_;
 };
 
-/// Calls body(query, bins chosen, scratch) for queries [begin, end), on all threads.
+/// Calls body(query, bins chosen) for queries [begin, end), routed together.
 template <typename Body>
 void forEachRouted(const SearchIndex& index, const Matrix& queries, std::size_t begin, std::size_t end,
-                   const BinBudget& budget, const Job& job, const Body& body) {
-  parallelFor((end - begin + queriesPerTask - 1) / queriesPerTask, job.threads, [&](std::size_t task) {
-    job.check();
-    SearchScratch& scratch = threadScratch();
-    const std::size_t first = begin + task * queriesPerTask, count = std::min(queriesPerTask, end - first);
+                   const BinBudget& budget, const Body& body) {
+  SearchScratch& scratch = threadScratch();
+  for (std::size_t first = begin; first < end; first += queriesPerTask) {
+    const std::size_t count = std::min(queriesPerTask, end - first);
     index.router.chooseBins(queries.row(first), count, budget, *scratch.routing,
                             {scratch.chosen.data(), count});
     for (std::size_t i = 0; i < count; ++i) body(first + i, std::span<const RankedBin>(scratch.chosen[i]));
-  });
+  }
 }
 
-/// Queries that are answered together. Every worker keeps a shortlist of its own for every query, so that
-/// nobody waits; what one of them knows to be too far is told to the others.
+/// Queries that one thread answers together: bins are read once for all that ask for them.
 class QueryBlock {
  public:
   QueryBlock(const SearchIndex& index, const Matrix& queries, const SearchRequest& request,
-             const SearchOutput& output, const Job& job)
-      : index_(index), queries_(queries), request_(request), output_(output), job_(job) {
-    workers_ = std::min(job.threads == 0 ? hardwareThreads() : job.threads, hardwareThreads());
-    const std::size_t size = shortlistSize(index, request, false);
-    capacity_ = std::clamp<std::size_t>(maxShortlisted / (workers_ * size), queriesPerTask, maxBlockQueries);
-    capacity_ = std::min(capacity_, queries.rows);
+             const SearchOutput& output, std::size_t capacity, const Job& job)
+      : index_(index), queries_(queries), request_(request), output_(output), job_(job), capacity_(capacity) {
     preparedStride_ = roundUp(index.scan->preparedBytes(), lineBytes);
     prepared_.require(capacity_ * preparedStride_);
     bins_.resize(capacity_);
-    lists_.resize(capacity_ * workers_);
-    thresholds_ = std::vector<std::atomic<float>>(capacity_);
+    lists_.resize(capacity_);
     firstVisits_.resize(index.binCount() + 1);
   }
 
-  /// Answers the queries from `first` on and returns how many they were.
-  std::size_t answer(std::size_t first) {
+  /// Answers queries from `first` on, at most up to `end`, and returns how many they were.
+  std::size_t answer(std::size_t first, std::size_t end) {
     first_ = first;
-    route();
-    std::size_t visits = 0;
-    for (std::size_t i = 0; i < count_; ++i) visits += bins_[i].size();
-    doneVisits_ = 0;
-    allVisits_ = visits;
+    route(end);
     // The most probable bin first: after it, little of the others is near enough.
-    scan(0, 1);
-    scan(1, index_.binCount());
-    parallelFor((count_ + queriesPerTask - 1) / queriesPerTask, job_.threads, [&](std::size_t task) {
-      for (std::size_t i = task * queriesPerTask; i < std::min(count_, (task + 1) * queriesPerTask); ++i)
-        write(i);
-    });
-    job_.progress(first_ + count_, queries_.rows);
+    std::size_t begin = 0;
+    for (const std::size_t rank : {std::size_t{1}, index_.binCount()}) scan(std::exchange(begin, rank), rank);
+    for (std::size_t i = 0; i < count_; ++i) write(i);
     return count_;
   }
 
  private:
-  static constexpr std::size_t maxShortlisted = std::size_t{1} << 23;
-
   std::byte* preparedQuery(std::size_t i) const { return prepared_.data() + i * preparedStride_; }
 
-  void route() {
-    const std::size_t available = std::min(capacity_, queries_.rows - first_);
+  void route(std::size_t end) {
+    end = std::min(end, first_ + capacity_);
     std::size_t visits = 0;
-    for (count_ = 0; count_ < available && visits < maxBlockVisits;) {
-      const std::size_t end = std::min(available, count_ + queriesPerTask * workers_);
-      forEachRouted(
-          index_, queries_, first_ + count_, first_ + end, budgetOf(index_, request_), job_,
-          [&](std::size_t query, std::span<const RankedBin> chosen) { begin(query - first_, chosen); });
-      for (; count_ < end; ++count_) visits += bins_[count_].size();
+    for (count_ = 0; first_ + count_ < end && visits < maxBlockVisits;) {
+      job_.check();
+      const std::size_t begin = first_ + count_;
+      forEachRouted(index_, queries_, begin, std::min(end, begin + queriesPerTask),
+                    budgetOf(index_, request_), [&](std::size_t query, std::span<const RankedBin> chosen) {
+                      this->begin(query - first_, chosen);
+                      visits += chosen.size();
+                      ++count_;
+                    });
     }
   }
 
@@ -247,10 +234,8 @@ class QueryBlock {
     output_.candidates[first_ + i] = seen.candidates;
     output_.probes[first_ + i] = seen.probes;
     index_.scan->prepare(queries_.row(first_ + i), preparedQuery(i));
-    const std::size_t size =
-        shortlistSize(index_, request_, index_.scan->exactFrom(preparedQuery(i)).has_value());
-    for (std::size_t worker = 0; worker < workers_; ++worker) lists_[worker * capacity_ + i].reset(size, index_.bins.ids);
-    thresholds_[i].store(std::numeric_limits<float>::infinity(), std::memory_order_relaxed);
+    const bool isExact = index_.scan->exactFrom(preparedQuery(i)).has_value();
+    lists_[i].reset(shortlistSize(index_, request_, isExact), index_.bins.ids);
   }
 
   /// Visits the bins that are between these places of their queries' rankings, in the order of the bins.
@@ -270,59 +255,33 @@ class QueryBlock {
     forEachVisit([&](std::size_t i, std::size_t bin) {
       visitors_[nextVisits_[bin]++] = static_cast<std::uint32_t>(i);
     });
-    visits_.clear();
+    visited_.clear();
     for (std::size_t bin = 0; bin + 1 < firstVisits_.size(); ++bin) {
-      for (std::size_t visit = firstVisits_[bin]; visit < firstVisits_[bin + 1]; visit += queriesPerTask) {
-        visits_.push_back(
-            {static_cast<Id>(bin), visit, std::min(queriesPerTask, firstVisits_[bin + 1] - visit)});
-      }
+      if (firstVisits_[bin] < firstVisits_[bin + 1]) visited_.push_back(static_cast<Id>(bin));
     }
-    std::atomic<std::size_t> next{0};
-    parallelFor(workers_, job_.threads, [&](std::size_t worker) {
-      for (std::size_t i = next++; i < visits_.size(); i = next++) {
-        job_.check();
-        if (i + workers_ < visits_.size()) index_.scan->prefetch(visits_[i + workers_].bin);
-        visit(visits_[i], worker);
-      }
-    });
+    for (std::size_t i = 0; i < visited_.size(); ++i) {
+      job_.check();
+      if (i + 1 < visited_.size()) index_.scan->prefetch(visited_[i + 1]);
+      const auto bin = static_cast<std::size_t>(visited_[i]);
+      const std::span visitors(visitors_.data() + firstVisits_[bin], firstVisits_[bin + 1] - firstVisits_[bin]);
+      for (std::size_t v = 0; v < visitors.size(); v += queriesPerTask)
+        visit(visited_[i], visitors.subspan(v, std::min(queriesPerTask, visitors.size() - v)));
+    }
   }
 
-  struct Visit {
-    Id bin;
-    std::size_t first, count;  // of visitors_
-  };
-
-  void visit(const Visit& visit, std::size_t worker) {
+  void visit(Id bin, std::span<const std::uint32_t> visitors) {
     std::array<const void*, queriesPerTask> prepared;
     std::array<Shortlist*, queriesPerTask> lists;
-    const std::span visitors(visitors_.data() + visit.first, visit.count);
     for (std::size_t v = 0; v < visitors.size(); ++v) {
       prepared[v] = preparedQuery(visitors[v]);
-      lists[v] = &lists_[worker * capacity_ + visitors[v]];
-      lists[v]->tighten(thresholds_[visitors[v]].load(std::memory_order_relaxed));
+      lists[v] = &lists_[visitors[v]];
     }
-    index_.scan->scanTogether({prepared.data(), visit.count}, visit.bin, {lists.data(), visit.count});
-    for (std::size_t v = 0; v < visitors.size(); ++v) {
-      std::atomic<float>& shared = thresholds_[visitors[v]];
-      float known = shared.load(std::memory_order_relaxed);
-      const float found = lists[v]->threshold();
-      while (found < known && !shared.compare_exchange_weak(known, found, std::memory_order_relaxed)) {
-      }
-    }
-    // Sixty-four times a block, so that telling takes no time.
-    const std::size_t before = doneVisits_.fetch_add(visit.count), after = before + visit.count;
-    if (before * 64 / allVisits_ != after * 64 / allVisits_) {
-      job_.progress(first_ + count_ * after / allVisits_, queries_.rows);
-    }
+    index_.scan->scanTogether({prepared.data(), visitors.size()}, bin, {lists.data(), visitors.size()});
   }
 
   void write(std::size_t i) {
-    Shortlist& nearest = lists_[i];
-    for (std::size_t worker = 1; worker < workers_; ++worker) {
-      nearest.offer(lists_[worker * capacity_ + i]);
-    }
     const std::size_t k = request_.k, query = first_ + i;
-    rank(index_, queries_.row(query), nearest, index_.scan->exactFrom(preparedQuery(i)),
+    rank(index_, queries_.row(query), lists_[i], index_.scan->exactFrom(preparedQuery(i)),
          output_.ids.subspan(query * k, k), output_.distances.subspan(query * k, k), threadScratch().ranking);
   }
 
@@ -331,16 +290,14 @@ class QueryBlock {
   const SearchRequest& request_;
   const SearchOutput& output_;
   const Job& job_;
-  std::size_t workers_, capacity_, preparedStride_;
-  std::size_t first_ = 0, count_ = 0, allVisits_ = 0;
-  AlignedBuffer<std::byte> prepared_;           // of the block's queries
-  std::vector<std::vector<Id>> bins_;           // which each of them asks for
-  std::vector<Shortlist> lists_;                // workers x capacity
-  std::vector<std::atomic<float>> thresholds_;  // the lowest of a query's lists
+  std::size_t capacity_, preparedStride_;
+  std::size_t first_ = 0, count_ = 0;
+  AlignedBuffer<std::byte> prepared_;  // of the block's queries
+  std::vector<std::vector<Id>> bins_;  // which each of them asks for
+  std::vector<Shortlist> lists_;
   std::vector<std::size_t> firstVisits_, nextVisits_;
   std::vector<std::uint32_t> visitors_;  // queries, grouped by bin
-  std::vector<Visit> visits_;
-  std::atomic<std::size_t> doneVisits_{0};
+  std::vector<Id> visited_;
 };
 
 void requireFinite(std::span<const float> values, const char* name, const Job& job) {
@@ -352,8 +309,24 @@ void requireFinite(std::span<const float> values, const char* name, const Job& j
 void searchBatch(const SearchIndex& index, const Matrix& queries, const SearchRequest& request,
                  const char* argument, const SearchOutput& output, const Job& job) {
   const PreparedQueries prepared(index, queries, argument, job);
-  QueryBlock block(index, prepared.rows(), request, output, job);
-  for (std::size_t first = 0; first < queries.rows;) first += block.answer(first);
+  const std::size_t workers = std::min(job.threads == 0 ? hardwareThreads() : job.threads, hardwareThreads());
+  const std::size_t most = std::clamp<std::size_t>(
+      maxBlockShortlisted / shortlistSize(index, request, false), queriesPerTask, maxBlockQueries);
+  // As many blocks for each thread, of equal sizes.
+  const std::size_t blocks = workers * ((queries.rows + workers * most - 1) / (workers * most));
+  const std::size_t blockQueries = (queries.rows + blocks - 1) / blocks;
+  std::atomic<std::size_t> next{0}, done{0};
+  parallelFor(workers, job.threads, [&](std::size_t) {
+    QueryBlock block(index, prepared.rows(), request, output, blockQueries, job);
+    for (std::size_t begin = blockQueries * next++; begin < queries.rows; begin = blockQueries * next++) {
+      const std::size_t end = std::min(queries.rows, begin + blockQueries);
+      for (std::size_t first = begin; first < end;) {
+        const std::size_t answered = block.answer(first, end);
+        first += answered;
+        job.progress(done += answered, queries.rows);
+      }
+    }
+  });
 }
 
 void searchTimed(const SearchIndex& index, const Matrix& queries, const SearchRequest& request,
@@ -376,15 +349,18 @@ void route(const SearchIndex& index, const Matrix& queries, std::size_t probes, 
            std::span<Id> bins, std::span<float> probabilities, const Job& job) {
   const PreparedQueries prepared(index, queries, argument, job);
   std::atomic<std::size_t> done{0};
-  forEachRouted(index, prepared.rows(), 0, queries.rows, {{probes, 0}, index.bins.offsets, 0}, job,
-                [&](std::size_t query, std::span<const RankedBin> chosen) {
-                  for (std::size_t i = 0; i < probes; ++i) {
-                    bins[query * probes + i] = chosen[i].bin;
-                    probabilities[query * probes + i] = chosen[i].probability;
-                  }
-                  const std::size_t count = ++done;
-                  if (count % queriesPerTask == 0 || count == queries.rows) job.progress(count, queries.rows);
-                });
+  parallelFor((queries.rows + queriesPerTask - 1) / queriesPerTask, job.threads, [&](std::size_t task) {
+    job.check();
+    const std::size_t begin = task * queriesPerTask, end = std::min(queries.rows, begin + queriesPerTask);
+    forEachRouted(index, prepared.rows(), begin, end, {{probes, 0}, index.bins.offsets, 0},
+                  [&](std::size_t query, std::span<const RankedBin> chosen) {
+                    for (std::size_t i = 0; i < probes; ++i) {
+                      bins[query * probes + i] = chosen[i].bin;
+                      probabilities[query * probes + i] = chosen[i].probability;
+                    }
+                  });
+    job.progress(done += end - begin, queries.rows);
+  });
 }
 
 void checkBins(const StoredBins& bins, const Job& job) {

@@ -33,9 +33,6 @@ class Shortlist {
 
   /// Nothing farther than this can enter any more; something equally far can.
   float threshold() const { return threshold_; }
-  /// Lets nothing in that is farther than this. For lists that are merged in the end: what one of them knows
-  /// not to be among the nearest need not be looked at by the others.
-  void tighten(float threshold) { threshold_ = std::min(threshold_, threshold); }
 
   /// `row` in the bins' order.
   void offer(float distance, std::uint32_t row) {
@@ -49,10 +46,6 @@ class Shortlist {
     }
   }
 
-  void offer(const Shortlist& other) {
-    for (std::size_t i = 0; i < other.size_; ++i) offer(other.distance(i), other.rows_[i]);
-  }
-
   /// In no particular order.
   std::span<const std::uint32_t> rows() {
     if (size_ > capacity_) cut();
@@ -62,6 +55,8 @@ class Shortlist {
   float distance(std::size_t i) const { return distanceOf(keys_[i]); }
 
  private:
+  void tighten(float threshold) { threshold_ = std::min(threshold_, threshold); }
+
   static constexpr std::size_t longestSorted = 32;
 
   /// Integers in the order of the floats, for loops that all CPUs run several at once; one is the other's

@@ -30,6 +30,8 @@ export interface HeldOut {
   queries: Float32Array<ArrayBuffer>
   /** queries x k original ids, the query itself left out. */
   truth: Int32Array<ArrayBuffer>
+  /** Of each of them. */
+  distances: Float32Array<ArrayBuffer>
   k: number
 }
 
@@ -49,13 +51,20 @@ export async function holdOut(
       ? spread(candidates.length, (place) => candidates[place] as number)
       : spread(total, (row) => row)
   const queries = await gatherRows(vectors, dimensions, rows, job.signal)
-  const { ids } = await engine.exactSearch(vectors, queries, dimensions, metric, k + 1, job)
+  const nearest = await engine.exactSearch(vectors, queries, dimensions, metric, k + 1, job)
   const truth = new Int32Array(rows.length * k)
+  const distances = new Float32Array(rows.length * k)
   for (const [i, row] of rows.entries()) {
-    const others = ids.subarray(i * (k + 1), (i + 1) * (k + 1)).filter((id) => id !== row)
-    truth.set(others.subarray(0, k), i * k)
+    const [first, end] = [i * (k + 1), (i + 1) * (k + 1)]
+    // With many vectors in one place, the query may not be among them.
+    const self = nearest.ids.subarray(first, end).indexOf(row)
+    const place = (neighbor: number) => first + neighbor + (self >= 0 && neighbor >= self ? 1 : 0)
+    for (let neighbor = 0; neighbor < k; neighbor++) {
+      truth[i * k + neighbor] = nearest.ids[place(neighbor)] as number
+      distances[i * k + neighbor] = nearest.distances[place(neighbor)] as number
+    }
   }
-  return { queries, truth, k }
+  return { queries, truth, distances, k }
 }
 
 /** At most `mostQueries` of `total`, evenly. */
@@ -68,15 +77,15 @@ function spread(total: number, at: (place: number) => number): Int32Array {
 export async function learnRecall(
   searcher: Searcher,
   state: SearchState,
-  { queries, truth, k }: HeldOut,
+  asks: HeldOut,
   job: JobOptions
 ): Promise<RecallCurve> {
-  const places = await placeNeighbors(searcher, state, { queries, truth, k }, job)
+  const places = await placeNeighbors(searcher, state, asks, job)
   const probing = await learnProbing(places, state.bins.ids.length, job.signal)
   const curve: RecallCurve = { ...probing, reranked: [], loss: [] }
   return state.scan === 'exact'
     ? curve
-    : { ...curve, ...(await learnDepth(searcher, { queries, truth, k }, places, curve, job)) }
+    : { ...curve, ...(await learnDepth(searcher, asks, places, curve, job)) }
 }
 
 /** Of the bin of each true neighbor: its probability, and the vectors in the bins before it. */
@@ -147,7 +156,7 @@ async function learnProbing(places: Places, rows: number, signal: AbortSignal | 
 
 async function learnDepth(
   searcher: Searcher,
-  { queries, truth, k }: HeldOut,
+  { queries, truth, distances, k }: HeldOut,
   places: Places,
   curve: RecallCurve,
   job: JobOptions
@@ -159,15 +168,17 @@ async function learnDepth(
   const asked = k + 1
   for (const depth of depths) {
     const request = { k: asked, probing, reranked: Math.ceil(depth * asked) }
-    const { ids } = await searcher.searchBatch(queries, request, job)
+    const answer = await searcher.searchBatch(queries, request, job)
     let within = 0
     let found = 0
     await eachRow(truth.length / k, job.signal, (query) => {
-      const returned = new Set(ids.subarray(query * asked, (query + 1) * asked))
+      const returned = new Set(answer.ids.subarray(query * asked, (query + 1) * asked))
+      const farthest = answer.distances[(query + 1) * asked - 1] as number
       for (let place = query * k; place < (query + 1) * k; place++) {
         if (!isRead(places, place, probing.probability, probing.candidates)) continue
         within++
-        if (returned.has(truth[place] as number)) found++
+        // One that is as near is as good.
+        if (returned.has(truth[place] as number) || (distances[place] as number) >= farthest) found++
       }
     })
     reranked.push(request.reranked / asked)

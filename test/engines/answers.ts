@@ -26,7 +26,7 @@ for (const file of process.argv.slice(2)) {
     const single = index.searchSync(queries.subarray(0, dimensions), { k: 7, ...probing })
     found.push(checksum(single.ids, single.distances))
   }
-  const route = index.route(queries.subarray(0, dimensions), { probes: bins })
+  const route = await index.route(queries.subarray(0, dimensions), { probes: bins })
   found.push(checksum(route.bins, route.probabilities))
   answers[file] = found
   await index.close()

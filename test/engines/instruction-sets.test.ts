@@ -46,6 +46,6 @@ test('answers do not depend on the instruction set', async (t) => {
     return JSON.parse(stdout)
   }
   const plain = await answersWith('baseline')
-  t.is(new Set(Object.values(plain).flat()).size, Object.values(plain).flat().length - repeated(plain))
+  t.deepEqual(Object.keys(plain), files)
   for (const variant of ['avx2', 'avx512', 'vnni']) t.deepEqual(await answersWith(variant), plain, variant)
 })

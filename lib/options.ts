@@ -449,7 +449,7 @@ type Asked = Pick<SearchOptions, 'probes' | 'mass' | 'recall'>
 
 /** Of the neighbors that the bins hold, a scan by codes may lose this share unless a recall is asked for; of the
  * neighbors that a recall leaves out, it may be to blame for a tenth. */
-const allowedLoss = { otherwise: 0.0025, ofRecall: 0.1 }
+const allowedLoss = { otherwise: 0.004, ofRecall: 0.1 }
 
 /** The options of an index's searches, with the tables made once: a search is too short for that. */
 export class SearchArguments {

@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { NeuralLSH } from 'neural-lsh'
 import { selectEngine } from '../../dist/engines/select.js'
 import { readIndexFile } from '../../dist/formats/index-file.js'
+import { SearchArguments } from '../../dist/options.js'
 import { readFloats, runSystem, timeBuild } from './runner.mjs'
 
 /** Small bins where the partition and its router are cheap; the paper's 256 where they are not. */
@@ -18,7 +19,12 @@ const masses = [
   0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99, 0.995, 0.998
 ]
 const probes = [4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192]
-const bothWays = () => [...masses.map((mass) => ({ mass })), ...probes.map((count) => ({ probes: count }))]
+const recalls = [0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.92, 0.94, 0.95, 0.96, 0.97, 0.98, 0.985, 0.99, 0.995, 0.998]
+const allWays = () => [
+  ...masses.map((mass) => ({ mass })),
+  ...probes.map((count) => ({ probes: count })),
+  ...recalls.map((recall) => ({ recall }))
+]
 
 const kmeans = { partition: { method: 'kmeans' } }
 const centroids = { ...kmeans, router: 'centroids' }
@@ -47,7 +53,7 @@ export const configurations = variants.map(([name, label, bins, options]) => ({
   label,
   version,
   build: (set) => ({ bins: bins[set], ...options }),
-  search: bothWays
+  search: allWays
 }))
 
 async function build(job) {
@@ -63,13 +69,16 @@ async function build(job) {
   return report
 }
 
-/** A function that gives the nanoseconds of each query in the engine's own loop on one thread. */
+/** A function that gives the nanoseconds of each query in the engine's own loop on one thread, asked as searchSync asks. */
 async function openNative(job) {
-  const { state } = await readIndexFile(job.index, {})
+  const { state, description } = await readIndexFile(job.index, {})
+  const shape = { size: state.bins.ids.length, dimensions: job.dimensions, bins: state.bins.offsets.length - 1 }
+  const asks = new SearchArguments(shape, description.curve)
   const searcher = await selectEngine('native').openSearcher(state, { threads: 1 })
   const queries = readFloats(job.queries).subarray(0, job.count * job.dimensions)
-  return async (probing) => {
-    const { seconds } = await searcher.searchTimed(queries, { k: job.k, probing, reranked: 0 }, { threads: 1 })
+  return async (search) => {
+    const { request } = asks.forBatch(queries, { k: job.k, ...search })
+    const { seconds } = await searcher.searchTimed(queries, request, { threads: 1 })
     return seconds.map((time) => time * 1e9)
   }
 }
@@ -77,8 +86,8 @@ async function openNative(job) {
 async function open(job) {
   const index = await NeuralLSH.open(job.index, { threads: 1 })
   let native
-  return (probing) => {
-    const options = { k: job.k, ...probing }
+  return (search) => {
+    const options = { k: job.k, ...search }
     return {
       search: (query) => index.searchSync(query, options),
       idsOf: ({ ids }) => ids,
@@ -86,9 +95,9 @@ async function open(job) {
       async timeNative() {
         if (native === undefined) {
           native = await openNative(job)
-          await native(probing)
+          await native(search)
         }
-        return native(probing)
+        return native(search)
       }
     }
   }

@@ -66,8 +66,8 @@ struct Ranking {
   std::vector<std::pair<double, Id>> ranked;
 };
 
-/// Of codes that are coarse many candidates are ranked again: those that can be among the nearest are found in
-/// float, which is several times as fast.
+/// Of codes that are coarse many candidates are ranked again: those that can be among the nearest are found
+/// in float, which is several times as fast.
 Shortlist& finalistsOf(const SearchIndex& index, const float* query, std::size_t k, Shortlist& nearest,
                        Shortlist& finalists) {
   const std::span<const std::uint32_t> rows = nearest.rows();
@@ -263,7 +263,8 @@ class QueryBlock {
       job_.check();
       if (i + 1 < visited_.size()) index_.scan->prefetch(visited_[i + 1]);
       const auto bin = static_cast<std::size_t>(visited_[i]);
-      const std::span visitors(visitors_.data() + firstVisits_[bin], firstVisits_[bin + 1] - firstVisits_[bin]);
+      const std::span visitors(visitors_.data() + firstVisits_[bin],
+                               firstVisits_[bin + 1] - firstVisits_[bin]);
       for (std::size_t v = 0; v < visitors.size(); v += queriesPerTask)
         visit(visited_[i], visitors.subspan(v, std::min(queriesPerTask, visitors.size() - v)));
     }
@@ -310,8 +311,8 @@ void searchBatch(const SearchIndex& index, const Matrix& queries, const SearchRe
                  const char* argument, const SearchOutput& output, const Job& job) {
   const PreparedQueries prepared(index, queries, argument, job);
   const std::size_t workers = std::min(job.threads == 0 ? hardwareThreads() : job.threads, hardwareThreads());
-  const std::size_t most = std::clamp<std::size_t>(
-      maxBlockShortlisted / shortlistSize(index, request, false), queriesPerTask, maxBlockQueries);
+  const std::size_t most = std::clamp<std::size_t>(maxBlockShortlisted / shortlistSize(index, request, false),
+                                                   queriesPerTask, maxBlockQueries);
   // As many blocks for each thread, of equal sizes.
   const std::size_t blocks = workers * ((queries.rows + workers * most - 1) / (workers * most));
   const std::size_t blockQueries = (queries.rows + blocks - 1) / blocks;

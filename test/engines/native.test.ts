@@ -12,14 +12,14 @@ const job = { threads: 0 }
 const asks = (k: number, probing: Probing): SearchRequest => ({ k, probing, reranked: 0 })
 const run = promisify(execFile)
 
-for (const variant of ['vnni', 'avx512', 'avx2', 'baseline']) {
+for (const variant of ['vbmi', 'vnni', 'avx512', 'avx2', 'baseline']) {
   test(`exact neighbors equal brute force in double precision: ${variant} kernels`, async (t) => {
     const script = fileURLToPath(new URL('neighbors.ts', import.meta.url))
     const { stdout } = await run(process.execPath, ['--import=tsx', script], {
       env: { ...process.env, NEURAL_LSH_KERNELS: variant }
     })
     // A CPU without the variant takes the best that it has.
-    t.regex(stdout, /native \((vnni|avx512|avx2|baseline) kernels/)
+    t.regex(stdout, /native \((vbmi|vnni|avx512|avx2|baseline) kernels/)
     if (variant === 'baseline') t.regex(stdout, /baseline/)
   })
 }

@@ -28,7 +28,7 @@ void toWords(const std::uint8_t* data, std::size_t depth, std::uint32_t* words) 
 const PanelKernels<std::int32_t>& bytePanels() {
 #ifdef NEURAL_LSH_X86
   static const PanelKernels<std::int32_t>& picked =
-      instructionSet() == InstructionSet::vnni     ? vnniBytePanels
+      instructionSet() >= InstructionSet::vnni     ? vnniBytePanels
       : instructionSet() == InstructionSet::avx512 ? avx512BytePanels
       : instructionSet() == InstructionSet::avx2   ? avx2BytePanels
                                                    : baselineBytePanels;

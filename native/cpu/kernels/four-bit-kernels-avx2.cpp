@@ -64,10 +64,10 @@ inline __m256i valuesOf(const FourBitQuery& query, const std::uint8_t* block, co
   return _mm256_add_epi16(product, term);
 }
 
-std::size_t compare(const FourBitQuery& query, const std::uint8_t* blocks, std::size_t count,
-                    const std::uint8_t* next, FourBitSurvivor* survivors) {
+void compareOne(FourBitQuery& query, const std::uint8_t* blocks, std::size_t count,
+                const std::uint8_t* next) {
   const __m256i threshold = _mm256_set1_epi16(query.threshold);
-  std::size_t found = 0;
+  query.found = 0;
   for (std::size_t b = 0; b < count; ++b) {
     const __m256i values = valuesOf(query, blocks, next);
     blocks += fourBitBlockBytes(query.pairs);
@@ -79,10 +79,15 @@ std::size_t compare(const FourBitQuery& query, const std::uint8_t* blocks, std::
     _mm256_store_si256(reinterpret_cast<__m256i*>(stored), values);
     for (; mask != 0; mask &= mask - 1, mask &= mask - 1) {
       const auto vector = static_cast<unsigned>(__builtin_ctz(mask)) / 2;
-      survivors[found++] = {static_cast<std::uint32_t>(b * fourBitVectors) + vector, stored[vector]};
+      query.places[query.found] = static_cast<std::uint32_t>(b * fourBitVectors) + vector;
+      query.values[query.found++] = stored[vector];
     }
   }
-  return found;
+}
+
+void compare(FourBitQuery* queries, std::size_t queryCount, const std::uint8_t* blocks, std::size_t count,
+             const std::uint8_t* next) {
+  for (std::size_t q = 0; q < queryCount; ++q) compareOne(queries[q], blocks, count, next);
 }
 
 /// Rounded before it is added: a fused multiply-add would round once where the other variants round twice.
@@ -176,6 +181,7 @@ double dotProduct(const float* query, const std::uint16_t* numbers, std::size_t 
 
 }  // namespace
 
-const FourBitKernels avx2FourBitKernels = {compare, multiply, round, squaredDistance, dotProduct};
+const FourBitKernels avx2FourBitKernels = {FourBitOrder::pairs, compare,   multiply, round,
+                                           squaredDistance,     dotProduct};
 
 }  // namespace neural_lsh::cpu

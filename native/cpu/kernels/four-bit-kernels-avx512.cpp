@@ -1,9 +1,8 @@
 // Compiled with AVX-512 F, BW, DQ and VL: 64 entries looked up an instruction, four blocks at once.
 #include <immintrin.h>
 
-#include <algorithm>
-
 #include "four-bit-kernels.h"
+#include "four-bit-queries-avx512.inl"
 
 namespace neural_lsh::cpu {
 namespace {
@@ -69,9 +68,8 @@ inline Sums sumsOf(const FourBitQuery& query, const std::uint8_t* block, const s
 
 /// Compares BLOCKS blocks.
 template <std::size_t BLOCKS>
-inline std::size_t compareTogether(const FourBitQuery& query, const std::uint8_t* blocks,
-                                   const std::uint8_t* next, std::uint32_t place,
-                                   FourBitSurvivor* survivors) {
+inline void compareTogether(FourBitQuery& query, const std::uint8_t* blocks, const std::uint8_t* next,
+                            std::uint32_t place) {
   const std::size_t blockBytes = fourBitBlockBytes(query.pairs);
   Sums sums[blocksTogether];
 #pragma GCC unroll 4
@@ -99,7 +97,6 @@ inline std::size_t compareTogether(const FourBitQuery& query, const std::uint8_t
                                       _mm512_unpackhi_epi8(none, terms))};
   constexpr auto present = static_cast<__mmask32>((std::uint64_t{1} << (8 * BLOCKS)) - 1);
   const __m512i threshold = _mm512_set1_epi16(query.threshold);
-  std::size_t found = 0;
 #pragma GCC unroll 2
   for (std::uint32_t half = 0; half < 2; ++half) {
     std::uint32_t mask = _mm512_mask_cmple_epi16_mask(present, values[half], threshold);
@@ -108,123 +105,36 @@ inline std::size_t compareTogether(const FourBitQuery& query, const std::uint8_t
     _mm512_store_si512(stored, values[half]);
     for (; mask != 0; mask &= mask - 1) {
       const auto lane = static_cast<std::uint32_t>(__builtin_ctz(mask));
-      survivors[found++] = {place + lane / 8 * 16 + half * 8 + lane % 8, stored[lane]};
+      query.places[query.found] = place + lane / 8 * 16 + half * 8 + lane % 8;
+      query.values[query.found++] = stored[lane];
     }
   }
-  return found;
 }
 
-std::size_t compare(const FourBitQuery& query, const std::uint8_t* blocks, std::size_t count,
-                    const std::uint8_t* next, FourBitSurvivor* survivors) {
+void compareOne(FourBitQuery& query, const std::uint8_t* blocks, std::size_t count,
+                const std::uint8_t* next) {
   const std::size_t blockBytes = fourBitBlockBytes(query.pairs);
-  std::size_t found = 0, b = 0;
+  query.found = 0;
+  std::size_t b = 0;
   const auto go = [&](auto run, std::size_t blocksOfRun) {
-    found += run(query, blocks + b * blockBytes, next + b * blockBytes,
-                 static_cast<std::uint32_t>(b * fourBitVectors), survivors + found);
+    run(query, blocks + b * blockBytes, next + b * blockBytes,
+        static_cast<std::uint32_t>(b * fourBitVectors));
     b += blocksOfRun;
   };
   while (b + 4 <= count) go(compareTogether<4>, 4);
   if (count - b == 3) go(compareTogether<3>, 3);
   if (count - b == 2) go(compareTogether<2>, 2);
   if (count - b == 1) go(compareTogether<1>, 1);
-  return found;
 }
 
-/// Rounded before it is added: a fused multiply-add would round once where the other variants round twice.
-inline __m512 product(__m512 a, __m512 b) {
-  __m512 rounded = _mm512_mul_ps(a, b);
-  asm("" : "+v"(rounded));
-  return rounded;
-}
-
-/// Over all lanes; the library's own reductions warn in GCC 12.
-template <typename Wide, typename Narrow>
-float reduced(__m512 values, const Wide& wide, const Narrow& narrow) {
-  const __m256 eight = wide(_mm512_maskz_extractf32x8_ps(0xFF, values, 0), _mm512_maskz_extractf32x8_ps(0xFF, values, 1));
-  __m128 four = narrow(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
-  four = narrow(four, _mm_movehl_ps(four, four));
-  return _mm_cvtss_f32(narrow(four, _mm_movehdup_ps(four)));
-}
-
-float least(__m512 values) {
-  return reduced(
-      values, [](__m256 a, __m256 b) { return _mm256_min_ps(a, b); },
-      [](__m128 a, __m128 b) { return _mm_min_ps(a, b); });
-}
-
-float greatest(__m512 values) {
-  return reduced(
-      values, [](__m256 a, __m256 b) { return _mm256_max_ps(a, b); },
-      [](__m128 a, __m128 b) { return _mm_max_ps(a, b); });
-}
-
-FourBitReach multiply(const float* query, const float* codebooks, std::size_t parts, float* products,
-                      float* lowest) {
-  FourBitReach reach;
-  for (std::size_t part = 0; part < parts; ++part) {
-    const float* const entries = codebooks + part * 2 * fourBitEntries;
-    const __m512 sums = _mm512_add_ps(
-        product(_mm512_set1_ps(query[2 * part]), _mm512_loadu_ps(entries)),
-        product(_mm512_set1_ps(query[2 * part + 1]), _mm512_loadu_ps(entries + fourBitEntries)));
-    _mm512_storeu_ps(products + part * fourBitEntries, sums);
-    const float low = std::min(0.0F, least(sums));
-    const float high = std::max(0.0F, greatest(sums));
-    lowest[part] = low;
-    reach.widest = std::max(reach.widest, high - low);
-    reach.below -= static_cast<double>(low);
-    reach.above += static_cast<double>(high);
-  }
-  return reach;
-}
-
-std::int32_t round(const float* products, const float* lowest, std::size_t parts, float perUnit,
-                   std::uint8_t* tables, std::size_t tableBytes) {
-  const __m512 scale = _mm512_set1_ps(perUnit);
-  std::int32_t zeros = 0;
-  for (std::size_t part = 0; part < parts; ++part) {
-    std::uint8_t* const table = tables + part % 2 * tableBytes + part / 2 * fourBitEntries;
-    const int zero = -_mm_cvtss_si32(_mm_set_ss(lowest[part] * perUnit));
-    zeros += zero;
-    const __m512i steps = _mm512_maskz_cvtps_epi32(
-        0xFFFF, _mm512_mul_ps(_mm512_loadu_ps(products + part * fourBitEntries), scale));
-    const __m512i counted = _mm512_add_epi32(steps, _mm512_set1_epi32(zero));
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(table), _mm512_maskz_cvtepi32_epi8(0xFFFF, counted));
-  }
-  return zeros;
-}
-
-inline __m512 widened(const std::uint16_t* numbers) {
-  const __m256i halves = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(numbers));
-  return _mm512_castsi512_ps(
-      _mm512_maskz_slli_epi32(0xFFFF, _mm512_maskz_cvtepu16_epi32(0xFFFF, halves), 16));
-}
-
-inline double total(__m512 sums) {
-  const __m512d low = _mm512_maskz_cvtps_pd(0xFF, _mm512_maskz_extractf32x8_ps(0xFF, sums, 0));
-  const __m512d high = _mm512_maskz_cvtps_pd(0xFF, _mm512_maskz_extractf32x8_ps(0xFF, sums, 1));
-  double lanes[8];
-  _mm512_storeu_pd(lanes, _mm512_add_pd(low, high));
-  return ((lanes[0] + lanes[1]) + (lanes[2] + lanes[3])) + ((lanes[4] + lanes[5]) + (lanes[6] + lanes[7]));
-}
-
-double squaredDistance(const float* query, const std::uint16_t* numbers, std::size_t count) {
-  __m512 sums = _mm512_setzero_ps();
-  for (std::size_t c = 0; c < count; c += 16) {
-    const __m512 difference = _mm512_sub_ps(_mm512_loadu_ps(query + c), widened(numbers + c));
-    sums = _mm512_add_ps(sums, product(difference, difference));
-  }
-  return total(sums);
-}
-
-double dotProduct(const float* query, const std::uint16_t* numbers, std::size_t count) {
-  __m512 sums = _mm512_setzero_ps();
-  for (std::size_t c = 0; c < count; c += 16)
-    sums = _mm512_add_ps(sums, product(_mm512_loadu_ps(query + c), widened(numbers + c)));
-  return total(sums);
+void compare(FourBitQuery* queries, std::size_t queryCount, const std::uint8_t* blocks, std::size_t count,
+             const std::uint8_t* next) {
+  for (std::size_t q = 0; q < queryCount; ++q) compareOne(queries[q], blocks, count, next);
 }
 
 }  // namespace
 
-const FourBitKernels avx512FourBitKernels = {compare, multiply, round, squaredDistance, dotProduct};
+const FourBitKernels avx512FourBitKernels = {FourBitOrder::pairs, compare,   multiply, round,
+                                             squaredDistance,     dotProduct};
 
 }  // namespace neural_lsh::cpu

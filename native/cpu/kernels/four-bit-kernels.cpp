@@ -9,10 +9,9 @@
 namespace neural_lsh::cpu {
 namespace {
 
-std::size_t compare(const FourBitQuery& query, const std::uint8_t* blocks, std::size_t count,
-                    const std::uint8_t*, FourBitSurvivor* survivors) {
+void compareOne(FourBitQuery& query, const std::uint8_t* blocks, std::size_t count) {
   const std::size_t padded = (query.pairs + pairsTogether - 1) / pairsTogether * pairsTogether;
-  std::size_t found = 0;
+  query.found = 0;
   for (std::size_t b = 0; b < count; ++b, blocks += fourBitBlockBytes(query.pairs)) {
     const std::uint8_t* first = query.tables;
     const std::uint8_t* second = query.tables + padded * 16;
@@ -28,10 +27,15 @@ std::size_t compare(const FourBitQuery& query, const std::uint8_t* blocks, std::
       const int value = (((sums[v] - query.zero) * 128 * factors[v] + (1 << 14)) >> 15) +
                         static_cast<int>((256U * terms[v] * query.termScale) >> 16);
       if (value > query.threshold) continue;
-      survivors[found++] = {static_cast<std::uint32_t>(b * fourBitVectors + v), value};
+      query.places[query.found] = static_cast<std::uint32_t>(b * fourBitVectors + v);
+      query.values[query.found++] = value;
     }
   }
-  return found;
+}
+
+void compare(FourBitQuery* queries, std::size_t queryCount, const std::uint8_t* blocks, std::size_t count,
+             const std::uint8_t*) {
+  for (std::size_t q = 0; q < queryCount; ++q) compareOne(queries[q], blocks, count);
 }
 
 FourBitReach multiply(const float* query, const float* codebooks, std::size_t parts, float* products,
@@ -80,8 +84,7 @@ double summed(const float* query, const std::uint16_t* numbers, std::size_t coun
   float sums[16] = {};
   for (std::size_t c = 0; c < count; c += 16) {
     for (std::size_t i = 0; i < 16; ++i) {
-      sums[i] +=
-          term(query[c + i], std::bit_cast<float>(static_cast<std::uint32_t>(numbers[c + i]) << 16));
+      sums[i] += term(query[c + i], std::bit_cast<float>(static_cast<std::uint32_t>(numbers[c + i]) << 16));
     }
   }
   double lanes[8];
@@ -100,13 +103,15 @@ double dotProduct(const float* query, const std::uint16_t* numbers, std::size_t 
 
 }  // namespace
 
-const FourBitKernels baselineFourBitKernels = {compare, multiply, round, squaredDistance, dotProduct};
+const FourBitKernels baselineFourBitKernels = {FourBitOrder::pairs, compare,   multiply, round,
+                                               squaredDistance,     dotProduct};
 
 const FourBitKernels& fourBitKernels() {
 #ifdef NEURAL_LSH_X86
-  static const FourBitKernels& picked = instructionSet() >= InstructionSet::avx512 ? avx512FourBitKernels
-                                        : instructionSet() == InstructionSet::avx2 ? avx2FourBitKernels
-                                                                                   : baselineFourBitKernels;
+  static const FourBitKernels& picked = instructionSet() == InstructionSet::vbmi     ? vbmiFourBitKernels
+                                        : instructionSet() >= InstructionSet::avx512 ? avx512FourBitKernels
+                                        : instructionSet() == InstructionSet::avx2   ? avx2FourBitKernels
+                                                                                     : baselineFourBitKernels;
   return picked;
 #else
   return baselineFourBitKernels;

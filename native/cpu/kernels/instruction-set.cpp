@@ -8,13 +8,16 @@
 namespace neural_lsh::cpu {
 namespace {
 
-constexpr std::array<const char*, 4> names = {"baseline", "avx2", "avx512", "vnni"};
+constexpr std::array<const char*, 5> names = {"baseline", "avx2", "avx512", "vnni", "vbmi"};
 
 InstructionSet best() {
 #ifdef NEURAL_LSH_X86
   const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-  if (avx512) return __builtin_cpu_supports("avx512vnni") ? InstructionSet::vnni : InstructionSet::avx512;
+  if (avx512) {
+    if (!__builtin_cpu_supports("avx512vnni")) return InstructionSet::avx512;
+    return __builtin_cpu_supports("avx512vbmi") ? InstructionSet::vbmi : InstructionSet::vnni;
+  }
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return InstructionSet::avx2;
 #endif
   return InstructionSet::baseline;
@@ -23,7 +26,7 @@ InstructionSet best() {
 InstructionSet wanted() {
   const char* variable = std::getenv("NEURAL_LSH_KERNELS");
   const auto found = std::find(names.begin(), names.end(), std::string_view(variable ? variable : ""));
-  return found == names.end() ? InstructionSet::vnni : static_cast<InstructionSet>(found - names.begin());
+  return found == names.end() ? InstructionSet::vbmi : static_cast<InstructionSet>(found - names.begin());
 }
 
 }  // namespace

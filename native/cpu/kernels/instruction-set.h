@@ -3,11 +3,12 @@
 
 namespace neural_lsh::cpu {
 
-/// From the least to the most: each has what those before it have. vnni: AVX-512 F, BW, DQ, VL and VNNI.
-enum class InstructionSet { baseline, avx2, avx512, vnni };
+/// From the least to the most: each has what those before it have. avx512: F, BW, DQ and VL; vbmi: VNNI and
+/// VBMI.
+enum class InstructionSet { baseline, avx2, avx512, vnni, vbmi };
 
 /// The best that this CPU has. The environment variable NEURAL_LSH_KERNELS = baseline | avx2 | avx512 | vnni
-/// asks for a lesser one (what the CPU does not have is not taken).
+/// | vbmi | vbmi asks for a lesser one (what the CPU does not have is not taken).
 InstructionSet instructionSet();
 
 /// Its name in that variable.

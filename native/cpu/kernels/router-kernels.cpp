@@ -93,7 +93,7 @@ const RouterKernels baselineRouterKernels = {"baseline", quantize, multiply,    
 
 const RouterKernels& routerKernels() {
 #ifdef NEURAL_LSH_X86
-  static const RouterKernels& picked = instructionSet() == InstructionSet::vnni   ? vnniRouterKernels
+  static const RouterKernels& picked = instructionSet() >= InstructionSet::vnni   ? vnniRouterKernels
                                        : instructionSet() >= InstructionSet::avx2 ? avx2RouterKernels
                                                                                   : baselineRouterKernels;
   return picked;

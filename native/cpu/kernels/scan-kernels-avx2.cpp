@@ -117,8 +117,7 @@ template <typename Step>
 inline float summed(const float* query, const std::uint8_t* row, std::size_t columns, const Step& step) {
   __m256 sums = _mm256_setzero_ps();
   const auto add = [&](const float* numbers, const std::uint8_t* bytes) {
-    const __m256i widened =
-        _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(bytes)));
+    const __m256i widened = _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(bytes)));
     sums = step(sums, _mm256_loadu_ps(numbers), _mm256_cvtepi32_ps(widened));
   };
   std::size_t c = 0;
@@ -181,6 +180,7 @@ double exactDotProduct(const float* query, const std::uint8_t* row, std::size_t 
 
 }  // namespace
 
-const ScanKernels avx2ScanKernels = {compareBytes, squaredDistance, dotProduct, exactSquaredDistance, exactDotProduct};
+const ScanKernels avx2ScanKernels = {compareBytes, squaredDistance, dotProduct, exactSquaredDistance,
+                                     exactDotProduct};
 
 }  // namespace neural_lsh::cpu

@@ -165,8 +165,8 @@ inline float summed(const float* query, const std::uint8_t* row, std::size_t col
         step(sums[0], _mm512_maskz_loadu_ps(mask, query + c), asFloats(_mm_maskz_loadu_epi8(mask, row + c)));
   }
   const __m512 all = _mm512_add_ps(sums[0], sums[1]);
-  const __m256 eight = _mm256_add_ps(_mm512_maskz_extractf32x8_ps(0xFF, all, 0),
-                               _mm512_maskz_extractf32x8_ps(0xFF, all, 1));
+  const __m256 eight =
+      _mm256_add_ps(_mm512_maskz_extractf32x8_ps(0xFF, all, 0), _mm512_maskz_extractf32x8_ps(0xFF, all, 1));
   __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
   four = _mm_add_ps(four, _mm_movehl_ps(four, four));
   return _mm_cvtss_f32(_mm_add_ss(four, _mm_movehdup_ps(four)));
@@ -233,6 +233,7 @@ double exactDotProduct(const float* query, const std::uint8_t* row, std::size_t 
 
 }  // namespace
 
-const ScanKernels vnniScanKernels = {compareBytes, squaredDistance, dotProduct, exactSquaredDistance, exactDotProduct};
+const ScanKernels vnniScanKernels = {compareBytes, squaredDistance, dotProduct, exactSquaredDistance,
+                                     exactDotProduct};
 
 }  // namespace neural_lsh::cpu

@@ -160,7 +160,9 @@ class ByteScan final : public Scan {
     return header->isExact ? std::optional(header->constant) : std::nullopt;
   }
 
-  std::size_t candidatesFor(std::size_t k) const override { return areVectors_ ? k + roughMargin : k + k / 2 + 3; }
+  std::size_t candidatesFor(std::size_t k) const override {
+    return areVectors_ ? k + roughMargin : k + k / 2 + 3;
+  }
 
   void prefetch(Id bin) const override {
     const std::uint8_t* first = blocksOf(static_cast<std::size_t>(bin));

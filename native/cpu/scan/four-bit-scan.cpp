@@ -127,8 +127,8 @@ class FourBitScan final : public Scan {
     header->zero = 0;
     std::memset(tables, 0, 2 * tableBytes());
     if (!isUsable) return;
-    header->zero = fourBitKernels().round(products, lowest, parts_, static_cast<float>(1 / unit), tables,
-                                          tableBytes());
+    header->zero =
+        fourBitKernels().round(products, lowest, parts_, static_cast<float>(1 / unit), tables, tableBytes());
   }
 
   std::optional<double> exactFrom(const void*) const override { return std::nullopt; }
@@ -152,7 +152,24 @@ class FourBitScan final : public Scan {
   void scanAhead(const void* prepared, Id bin, Id next, Shortlist& nearest) const override {
     const auto at = static_cast<std::size_t>(bin);
     prefetchMean(static_cast<std::size_t>(next));
-    compare(queryOf(prepared, at), at, 0, blocksIn(at), blocksSpan(static_cast<std::size_t>(next)), nearest);
+    BinQuery query = queryOf(prepared, at);
+    Shortlist* const list = &nearest;
+    const std::span<const std::uint8_t> ahead = blocksSpan(static_cast<std::size_t>(next));
+    const std::size_t blockBytes = fourBitBlockBytes(pairs_), count = blocksIn(at),
+                      bytes = count * blockBytes;
+    const std::size_t calls = (count + blocksPerCall - 1) / blocksPerCall;
+    // The kernel asks for as much as it compares; what the next bin has more, in equal shares before its
+    // calls.
+    const std::size_t end = std::min(ahead.size(), bytes + prefetchedAhead);
+    const std::size_t share =
+        calls == 0 || end <= bytes ? 0 : ((end - bytes) / lineBytes + calls) / calls * lineBytes;
+    std::size_t asked = bytes;
+    for (std::size_t block = 0; block < count; block += blocksPerCall) {
+      for (const std::size_t stop = std::min(end, asked + share); asked < stop; asked += lineBytes)
+        __builtin_prefetch(ahead.data() + asked, 0, 2);
+      const std::size_t offset = block * blockBytes;
+      compare({&query, 1}, at, block, offset < ahead.size() ? ahead.data() + offset : nullptr, {&list, 1});
+    }
   }
 
   void scanTogether(std::span<const void* const> prepared, Id bin,
@@ -165,10 +182,14 @@ class FourBitScan final : public Scan {
       const std::size_t queries = std::min(queriesPerChunk, prepared.size() - first);
       std::array<BinQuery, queriesPerChunk> queriesOfBin;
       for (std::size_t i = 0; i < queries; ++i) queriesOfBin[i] = queryOf(prepared[first + i], at);
-      for (std::size_t block = 0; block < count; block += calls * blocksPerCall) {
-        const std::size_t end = std::min(count, block + calls * blocksPerCall);
-        for (std::size_t i = 0; i < queries; ++i) {
-          compare(queriesOfBin[i], at, block, end, {}, *nearest[first + i]);
+      for (std::size_t chunk = 0; chunk < count; chunk += calls * blocksPerCall) {
+        const std::size_t end = std::min(count, chunk + calls * blocksPerCall);
+        for (std::size_t i = 0; i < queries; i += fourBitQueriesTogether) {
+          const std::size_t together = std::min(fourBitQueriesTogether, queries - i);
+          for (std::size_t block = chunk; block < end; block += blocksPerCall) {
+            compare({queriesOfBin.data() + i, together}, at, block, nullptr,
+                    nearest.subspan(first + i, together));
+          }
         }
       }
     }
@@ -245,10 +266,10 @@ class FourBitScan final : public Scan {
     const auto* const tables = reinterpret_cast<const std::uint8_t*>(query + numbers());
     const BinTerms& terms = binTerms_[bin];
     const double termScale = std::nearbyint(header->perTerm * static_cast<double>(terms.unit));
-    return {
-        {tables, pairs_, static_cast<std::int16_t>(header->zero), static_cast<std::uint16_t>(termScale), 0},
-        baseOf(query, bin) + static_cast<double>(terms.first),
-        header->unit};
+    return {{tables, pairs_, static_cast<std::int16_t>(header->zero), static_cast<std::uint16_t>(termScale),
+             0, nullptr, nullptr, 0},
+            baseOf(query, bin) + static_cast<double>(terms.first),
+            header->unit};
   }
 
   /// At least the greatest value whose distance, rounded to a float, is within the threshold.
@@ -258,42 +279,42 @@ class FourBitScan final : public Scan {
     return static_cast<std::int16_t>(value < 32767 ? std::max(value, -32768.0) : 32767);
   }
 
-  /// Blocks begin .. end of a bin, while `next` is asked for: as many bytes as are compared by the kernel,
-  /// what it has more in equal shares between its calls.
-  void compare(const BinQuery& query, std::size_t bin, std::size_t begin, std::size_t end,
-               std::span<const std::uint8_t> next, Shortlist& nearest) const {
-    std::array<FourBitSurvivor, blocksPerCall * fourBitVectors> survivors;
-    FourBitQuery task = query.query;
-    const std::size_t firstRow = static_cast<std::size_t>(bins_.offsets[bin]), rows = rowsOf(bin);
-    const std::size_t blockBytes = fourBitBlockBytes(pairs_), bytes = (end - begin) * blockBytes;
-    const std::size_t calls = (end - begin + blocksPerCall - 1) / blocksPerCall;
-    const std::size_t more = next.size() > bytes ? std::min(next.size() - bytes, prefetchedAhead) : 0;
-    const std::size_t share = calls == 0 ? 0 : (more / lineBytes + calls) / calls * lineBytes;
-    std::size_t ahead = bytes;
-    for (std::size_t block = begin; block < end; block += blocksPerCall) {
-      for (const std::size_t stop = std::min(bytes + more, ahead + share); ahead < stop; ahead += lineBytes)
-        __builtin_prefetch(next.data() + ahead, 0, 2);
-      task.threshold = thresholdOf(query, nearest.threshold());
-      const std::size_t offset = (block - begin) * blockBytes;
-      const std::uint8_t* const blocks = blocksOf(bin) + block * blockBytes;
-      const std::size_t found =
-          fourBitKernels().compare(task, blocks, std::min(blocksPerCall, end - block),
-                                   offset < next.size() ? next.data() + offset : blocks, survivors.data());
-      for (std::size_t i = 0; i < found; ++i) {
-        const std::size_t place = block * fourBitVectors + survivors[i].place;
-        if (place >= rows) continue;
-        const double distance = query.base + query.unit * survivors[i].value;
-        nearest.offer(static_cast<float>(distance), static_cast<std::uint32_t>(firstRow + place));
+  /// One call of the kernel, from `block` on, while as much from `next` on is asked for, if there is a next.
+  void compare(std::span<const BinQuery> queries, std::size_t bin, std::size_t block,
+               const std::uint8_t* next, std::span<Shortlist* const> nearest) const {
+    constexpr std::size_t room = (blocksPerCall + 1) * fourBitVectors;
+    std::uint32_t places[fourBitQueriesTogether][room];
+    std::int32_t values[fourBitQueriesTogether][room];
+    FourBitQuery tasks[fourBitQueriesTogether];
+    for (std::size_t q = 0; q < queries.size(); ++q) {
+      tasks[q] = queries[q].query;
+      tasks[q].threshold = thresholdOf(queries[q], nearest[q]->threshold());
+      tasks[q].places = places[q];
+      tasks[q].values = values[q];
+    }
+    const std::uint8_t* const blocks = blocksOf(bin) + block * fourBitBlockBytes(pairs_);
+    const std::size_t count = std::min(blocksPerCall, blocksIn(bin) - block);
+    fourBitKernels().compare(tasks, queries.size(), blocks, count, next == nullptr ? blocks : next);
+    const std::size_t rows = rowsOf(bin) - block * fourBitVectors;
+    const std::size_t firstRow = static_cast<std::size_t>(bins_.offsets[bin]) + block * fourBitVectors;
+    for (std::size_t q = 0; q < queries.size(); ++q) {
+      for (std::size_t i = 0; i < tasks[q].found; ++i) {
+        if (places[q][i] >= rows) continue;
+        const double distance = queries[q].base + queries[q].unit * values[q][i];
+        nearest[q]->offer(static_cast<float>(distance), static_cast<std::uint32_t>(firstRow + places[q][i]));
       }
     }
   }
 
   /// Factors and what terms there are for up to 16 rows.
   Terms termsOf(std::size_t bin, std::span<const FourBitLane> residuals, const std::uint8_t* block) const {
+    const FourBitOrder order = fourBitKernels().order;
     FourBitLane squares{}, products{}, withMean{}, meanProducts{};
     for (std::size_t part = 0; part < parts_; ++part) {
       const float* const entries = codebooks_.data() + part * fourBitEntries * fourBitWidth;
-      const std::uint8_t* const codes = block + part / 2 * fourBitVectors;
+      std::array<std::uint8_t, fourBitVectors> codes;
+      for (std::size_t v = 0; v < fourBitVectors; ++v)
+        codes[v] = block[fourBitPlace(order, pairs_, part / 2, v)];
       for (std::size_t i = 0; i < fourBitWidth; ++i) {
         const std::size_t column = part * fourBitWidth + i;
         if (column == bins_.vectors.columns) break;
@@ -332,7 +353,8 @@ class FourBitScan final : public Scan {
       std::memset(block, 0, blockBytes);
       for (std::size_t v = 0; v < count; ++v) {
         const std::uint8_t* const code = codes.data() + (begin + row + v) * pairs_;
-        for (std::size_t pair = 0; pair < pairs_; ++pair) block[pair * fourBitVectors + v] = code[pair];
+        for (std::size_t pair = 0; pair < pairs_; ++pair)
+          block[fourBitPlace(fourBitKernels().order, pairs_, pair, v)] = code[pair];
       }
       residualsOf(bins_, means_, bin, begin + row, count, 0, residuals);
       terms.push_back(termsOf(bin, residuals, block));

@@ -149,7 +149,8 @@ class Shortlist {
     std::nth_element(equals.begin(), room, equals.end(),
                      [&](std::uint32_t a, std::uint32_t b) { return ids_[a] < ids_[b]; });
     std::copy(equals.begin(), room, rows_.begin() + static_cast<std::ptrdiff_t>(kept));
-    std::fill(keys_.begin() + static_cast<std::ptrdiff_t>(kept), keys_.begin() + static_cast<std::ptrdiff_t>(capacity_), last);
+    std::fill(keys_.begin() + static_cast<std::ptrdiff_t>(kept),
+              keys_.begin() + static_cast<std::ptrdiff_t>(capacity_), last);
     size_ = capacity_;
   }
 

@@ -1,4 +1,5 @@
 import { type BuildReport, buildIndex } from './build.js'
+import { readBuildReport, readRecallCurve } from './checks/build-report.js'
 import { multiplyAdds } from './classifier/network.js'
 import type {
   Engine,
@@ -21,18 +22,16 @@ import {
   type IndexOptions,
   type OpenOptions,
   type RouteOptions,
-  readBuildReport,
-  readRecallCurve,
   resolveBuild,
   resolveIndexOptions,
   resolveOpen,
   resolveSave,
   type SaveOptions,
-  SearchArguments,
   type SearchBatchOptions,
   type SearchOptions,
   trainingOf
 } from './options.js'
+import { SearchArguments } from './search-arguments.js'
 
 /** One row a query. */
 export interface BatchResult extends SearchBatchResult {

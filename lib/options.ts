@@ -1,27 +1,10 @@
 /**
- * Every option: its default and its check (the classifier's are in classifier/options.ts). This is the only place where
- * options get defaults and where arguments are judged; whatever is behind it may trust them. All errors are
- * ArgumentErrors that name the argument as the caller wrote it and say what would be right.
+ * Every option: its default and its check (the classifier's are in classifier/options.ts, what a search asks for is judged
+ * in search-arguments.ts). Only there do options get defaults and are arguments judged; whatever is behind them may trust
+ * them. All errors are ArgumentErrors that name the argument as the caller wrote it and say what would be right.
  */
-import type { BuildReport } from './build.js'
 import { checkArray, checkEntries, checkLength, checkMatrix, checkVectors, largestId } from './checks/arrays.js'
-import {
-  asRecord,
-  describe,
-  Field,
-  integer,
-  isIntegerWithin,
-  isNumber,
-  List,
-  listOf,
-  Optional,
-  oneOf,
-  optional,
-  type Resolved,
-  read,
-  real,
-  Section
-} from './checks/fields.js'
+import { asRecord, describe, integer, isNumber, oneOf, optional, type Resolved, read, real } from './checks/fields.js'
 import { checkGraphSize, checkKnnGraph, checkSimilarityGraph } from './checks/graphs.js'
 import { checkStart } from './checks/starting-point.js'
 import { chooseGraphMethod } from './choices.js'
@@ -31,7 +14,6 @@ import {
   checkTraining,
   classifierTable,
   completeClassifier,
-  mostEpochs,
   type Task,
   trainingSettings
 } from './classifier/options.js'
@@ -40,16 +22,12 @@ import type {
   KahipMode,
   KnnGraph,
   Metric,
-  RecallCurve,
   ScanType,
-  SearchRequest,
   SimilarityGraph,
   StartingPoint
 } from './engines/engine.js'
 import { type EngineChoice, engineChoices } from './engines/select.js'
 import { ArgumentError } from './errors.js'
-import type { AskedPoint, EvaluationPoint } from './evaluation/evaluate.js'
-import { depthFor, probingFor } from './stages/recall.js'
 
 // ---------------------------------------------------------------------------------------------- what users write
 
@@ -238,7 +216,7 @@ export interface ExactSearchOptions extends RunOptions {
 
 // ---------------------------------------------------------------------------------------------------- the tables
 
-const isMass = (value: unknown) => isNumber(value) && value > 0 && value <= 1
+export const isMass = (value: unknown) => isNumber(value) && value > 0 && value <= 1
 
 const metrics = ['euclidean', 'cosine', 'inner-product'] as const
 const modes = ['fast', 'eco', 'strong', 'fastsocial', 'ecosocial', 'strongsocial'] as const
@@ -249,7 +227,7 @@ const seed = integer(0, largestId, 1)
 const threads = integer(0, 1024, 0)
 const signal = optional<AbortSignal>('an AbortSignal', (value) => value instanceof AbortSignal)
 const onProgress = optional<(progress: Progress) => void>('a function', (value) => typeof value === 'function')
-const searchRun = { threads, signal, onProgress }
+export const searchRun = { threads, signal, onProgress }
 const run = { engine: oneOf<EngineChoice>(engineChoices, 'auto'), ...searchRun }
 
 const neighbors = (rows: number) => integer(1, rows - 1, Math.min(10, rows - 1), 'one less than the number of vectors')
@@ -265,7 +243,7 @@ const kahip = {
 }
 const iterations = integer(1, 1000, 10)
 
-const results = (rows: number) => integer(1, rows, Math.min(10, rows), 'the number of vectors')
+export const results = (rows: number) => integer(1, rows, Math.min(10, rows), 'the number of vectors')
 
 // ----------------------------------------------------------------------------------------------- one reader a call
 
@@ -429,139 +407,6 @@ export function resolveOpen(options: OpenOptions | undefined) {
   return read({ engine, threads, signal }, options)
 }
 
-/** What a query and its options are judged against. */
-export interface Shape {
-  size: number
-  dimensions: number
-  bins: number
-  metric: Metric
-}
-
-const searchTable = ({ size, bins }: Shape) => ({
-  k: results(size),
-  probes: optional<number>(`an integer from 1 to ${bins} (the number of bins)`, isIntegerWithin(1, bins)),
-  mass: optional<number>('a number above 0, at most 1', isMass),
-  recall: optional<number>('a number above 0, at most 1', isMass)
-})
-
-/** What a search asks for, besides k. */
-type Asked = Pick<SearchOptions, 'probes' | 'mass' | 'recall'>
-
-/** Of the neighbors that the bins hold, a scan by codes may lose this share unless a recall is asked for; of the
- * neighbors that a recall leaves out, it may be to blame for a tenth. */
-const allowedLoss = { otherwise: 0.004, ofRecall: 0.1 }
-
-/** The options of an index's searches, with the tables made once: a search is too short for that. */
-export class SearchArguments {
-  /** Most searches ask for what the one before asked for, and reading that takes a tenth as long as answering. */
-  private last: { options: SearchOptions; request: SearchRequest } | undefined
-  private readonly search
-  private readonly batch
-  private readonly routing
-  private readonly evaluation
-
-  constructor(
-    private readonly shape: Shape,
-    private readonly curve: RecallCurve
-  ) {
-    const { size, bins } = shape
-    this.search = searchTable(shape)
-    this.batch = { ...this.search, ...searchRun }
-    this.routing = { probes: integer(1, bins, bins, 'the number of bins') }
-    this.evaluation = {
-      k: results(size),
-      probes: listOf(`an array of integers from 1 to ${bins} (the number of bins)`, isIntegerWithin(1, bins)),
-      mass: listOf('an array of numbers above 0, at most 1', isMass),
-      recall: listOf('an array of numbers above 0, at most 1', isMass),
-      ...searchRun
-    }
-  }
-
-  forSearch(query: Float32Array, options: SearchOptions | undefined): SearchRequest {
-    checkArray(query, 'query', 'Float32Array')
-    checkLength(query, this.shape.dimensions, 'query', "the index's dimensions")
-    if (this.last && isSame(this.last.options, options)) return this.last.request
-    const { k, ...asked } = read(this.search, options)
-    this.last = { options: { ...options }, request: this.toRequest(k, asked) }
-    return this.last.request
-  }
-
-  forBatch(queries: Float32Array, options: SearchBatchOptions | undefined) {
-    const count = checkMatrix(queries, this.shape.dimensions, 'queries')
-    const { k, probes, mass, recall, ...run } = read(this.batch, options)
-    checkEntries(count * k, 'k', 'queries x k')
-    return { request: this.toRequest(k, { probes, mass, recall }), run }
-  }
-
-  forRoute(query: Float32Array, options: RouteOptions | undefined) {
-    checkArray(query, 'query', 'Float32Array')
-    checkLength(query, this.shape.dimensions, 'query', "the index's dimensions")
-    return read(this.routing, options)
-  }
-
-  forEvaluate(queries: Float32Array, options: EvaluateOptions | undefined) {
-    const count = checkMatrix(queries, this.shape.dimensions, 'queries')
-    const { truth, ...rest } = asRecord(options, 'options') as EvaluateOptions
-    const { k, probes, mass, recall, ...run } = read(this.evaluation, rest)
-    checkEntries(count * k, 'k', 'queries x k')
-    if (truth !== undefined) checkTruth(truth, count, k)
-    const usual = [1, 2, 4, 8, 16, 32].filter((one) => one <= this.shape.bins)
-    const point = (asked: AskedPoint, wanted: Asked): EvaluationPoint => ({ asked, request: this.toRequest(k, wanted) })
-    const points = [
-      ...(probes ?? (mass || recall ? [] : usual)).map((probes) => point({ probes }, { probes })),
-      ...(mass ?? []).map((mass) => point({ mass }, { mass })),
-      ...(recall ?? []).map((recall) => point({ askedRecall: recall }, { recall }))
-    ]
-    return { request: { k, truth, points }, run }
-  }
-
-  checkId(id: number): void {
-    integer(0, this.shape.size - 1).read(id, 'id')
-  }
-
-  /** The one of the three that is asked for, in what the engine understands. */
-  private toRequest(k: number, { probes, mass, recall }: Asked): SearchRequest {
-    checkAlone({ probes, mass, recall })
-    if (probes !== undefined) return { k, probing: { probes }, reranked: this.reranked(k, allowedLoss.otherwise) }
-    if (mass !== undefined) return { k, probing: { mass }, reranked: this.reranked(k, allowedLoss.otherwise) }
-    const wanted = recall ?? defaultRecall
-    const lost = (1 - wanted) * allowedLoss.ofRecall
-    // What the codes lose, further bins must bring.
-    const probing = probingFor(this.curve, Math.min(1, wanted / (1 - lost)))
-    return { k, probing, reranked: this.reranked(k, lost) }
-  }
-
-  private reranked(k: number, loss: number): number {
-    return Math.min(this.shape.size, Math.ceil(k * depthFor(this.curve, loss)))
-  }
-}
-
-/** Whether both say the same, as far as can be told at once. */
-function isSame(known: SearchOptions, options: SearchOptions | undefined): boolean {
-  if (options === undefined) return Object.keys(known).length === 0
-  if (Object.getPrototypeOf(options ?? 0) !== Object.prototype) return false
-  for (const name in options) if (!Object.hasOwn(known, name)) return false
-  const { k, probes, mass, recall } = options
-  return k === known.k && probes === known.probes && mass === known.mass && recall === known.recall
-}
-
-const defaultRecall = 0.95
-
-function checkAlone(asked: Asked): void {
-  const [first, second] = Object.entries(asked).filter(([, value]) => value !== undefined)
-  if (first && second)
-    throw new ArgumentError(second[0], `cannot be given together with ${first[0]}: choose one of them`)
-}
-
-function checkTruth(truth: unknown, queries: number, k: number): void {
-  checkArray(truth, 'truth', 'Int32Array')
-  const { length } = truth as Int32Array
-  if (length % queries !== 0 || length < queries * k) {
-    const right = `a row of at least k = ${k} ids for each of the ${queries} queries`
-    throw new ArgumentError('truth', `must hold ${right}, but its length is ${length}`)
-  }
-}
-
 export function resolveSave(path: string, options: SaveOptions | undefined, rows: number) {
   checkPath(path)
   const { words, ...rest } = asRecord(options, 'options') as SaveOptions
@@ -580,70 +425,4 @@ export function checkPath(path: unknown): void {
   if (typeof path !== 'string' || path === '') {
     throw new ArgumentError('path', `must be the path of a file, but is ${describe(path)}`)
   }
-}
-
-/** Judges what an index file says of how the index was built, and brings back what JSON has no word for. */
-export function readBuildReport(report: unknown): BuildReport {
-  const known = read(reportTable, report, 'report.')
-  const history = known.history.map((epoch) => ({
-    ...epoch,
-    validationLoss: epoch.validationLoss ?? Number.NaN,
-    validationAccuracy: epoch.validationAccuracy ?? Number.NaN,
-    neighborAccuracy: epoch.neighborAccuracy ?? Number.NaN
-  }))
-  return { stages: [], ...known, history }
-}
-
-/** Judges the recall curve of an index file. */
-export function readRecallCurve(curve: unknown): RecallCurve {
-  const known = read(curveTable, curve, 'curve.')
-  const { recall, probability, candidates, reranked, loss } = known
-  const isWhole = recall.at(-1) === 1 && probability.length === recall.length && candidates.length === recall.length
-  if (!isWhole)
-    throw new ArgumentError('curve.recall', 'must end with 1 and be as long as curve.probability and curve.candidates')
-  if (reranked.length !== loss.length)
-    throw new ArgumentError('curve.loss', 'must have as many entries as curve.reranked')
-  return known
-}
-
-const mostEntries = 1000
-const listWhere = (what: string, holds: (one: number, before: number | undefined) => boolean) =>
-  new Field<readonly number[]>(
-    `an array of at most ${mostEntries} ${what}`,
-    (value) =>
-      Array.isArray(value) &&
-      value.length <= mostEntries &&
-      value.every((one, i) => isNumber(one) && holds(one, value[i - 1]))
-  )
-const shares = listWhere('numbers from 0 to 1', (one) => one >= 0 && one <= 1)
-const curveTable = {
-  recall: listWhere('rising numbers from 0 to 1', (one, before = 0) => one >= before && one <= 1),
-  probability: shares,
-  candidates: listWhere('whole numbers from 1', (one) => isIntegerWithin(1, largestId)(one)),
-  reranked: listWhere('rising numbers from 1', (one, before = 1) => one >= before && one <= largestId),
-  loss: shares
-}
-
-const figure = new Field<number>('a number', Number.isFinite)
-const figureOrNull = new Field<number | null>('a number or null', (value) => value === null || Number.isFinite(value))
-const sentence = new Field<string>('a string', (value) => typeof value === 'string')
-const reportTable = {
-  choices: new List(new Section({ option: sentence, value: sentence, reason: sentence }), 100),
-  edgeCut: new Optional(figure),
-  meanSquaredError: new Optional(figure),
-  balance: figure,
-  history: new List(
-    new Section({
-      epoch: figure,
-      learningRate: figure,
-      trainingLoss: figure,
-      trainingAccuracy: figure,
-      validationLoss: figureOrNull,
-      validationAccuracy: figureOrNull,
-      neighborAccuracy: figureOrNull
-    }),
-    mostEpochs
-  ),
-  bestEpoch: figure,
-  calibration: new Optional(new Section({ temperature: figure, errorBefore: figure, errorAfter: figure }))
 }

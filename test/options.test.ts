@@ -1,7 +1,9 @@
 import test from 'ava'
+import { readBuildReport } from '../lib/checks/build-report.js'
 import { closest } from '../lib/checks/fields.js'
 import { ArgumentError, type BuildOptions, type EvaluateOptions, type SearchOptions } from '../lib/index.js'
-import { readBuildReport, resolveBuild, resolveExactSearch, SearchArguments } from '../lib/options.js'
+import { resolveBuild, resolveExactSearch } from '../lib/options.js'
+import { SearchArguments } from '../lib/search-arguments.js'
 
 const rows = 1000
 const vectors = new Float32Array(rows * 4)

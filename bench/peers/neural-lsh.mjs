@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { NeuralLSH } from 'neural-lsh'
 import { selectEngine } from '../../dist/engines/select.js'
 import { readIndexFile } from '../../dist/formats/index-file.js'
-import { SearchArguments } from '../../dist/options.js'
+import { SearchArguments } from '../../dist/search-arguments.js'
 import { readFloats, runSystem, timeBuild } from './runner.mjs'
 
 /** Small bins where the partition and its router are cheap; the paper's 256 where they are not. */

@@ -73,6 +73,10 @@ struct Kernels {
   /// out[i] = (values[i] - center[i]) * scale[i].
   void (*standardize)(const float* values, const float* center, const float* scale, std::size_t count,
                       float* out);
+
+  /// A bound that exactly `wanted` of the keys (fewer than 2^31, at least `wanted` and one) do not exceed;
+  /// where equal keys forbid that, the lowest that more do not exceed.
+  std::int32_t (*boundOf)(const std::int32_t* keys, std::size_t count, std::size_t wanted);
 };
 
 extern const Kernels baselineKernels;

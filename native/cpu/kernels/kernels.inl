@@ -484,13 +484,33 @@ void standardize(const float* values, const float* center, const float* scale, s
   });
 }
 
+/// By bisection: counting has no branches that nobody could foresee, as a selection by comparisons has.
+std::int32_t boundOf(const std::int32_t* keys, std::size_t count, std::size_t wanted) {
+  std::int32_t least = keys[0], most = keys[0];
+  for (std::size_t i = 1; i < count; ++i) {
+    least = keys[i] < least ? keys[i] : least;
+    most = keys[i] > most ? keys[i] : most;
+  }
+  std::int64_t low = least, high = most;
+  while (low < high) {
+    const auto middle = static_cast<std::int32_t>(low + (high - low) / 2);
+    std::int32_t below = 0;  // as wide as the keys
+    for (std::size_t i = 0; i < count; ++i) below += keys[i] <= middle ? 1 : 0;
+    const auto found = static_cast<std::size_t>(below);
+    if (found == wanted) return middle;
+    high = found > wanted ? middle : high;
+    low = found > wanted ? low : middle + std::int64_t{1};
+  }
+  return static_cast<std::int32_t>(low);
+}
+
 }  // namespace
 
 const Kernels KERNELS_TABLE = {
     KERNELS_NAME,   TILE_ROWS,   TILE_VECTORS* LANES, sgemmTile<>,   packRows,
     packColumns,    selectBelow, scan<Difference>,    scan<Product>, exact<Difference>,
     exact<Product>, adam,        exponentials,        largest,       scale,
-    addToRows,      sumRows,     standardize,
+    addToRows,      sumRows,     standardize,         boundOf,
 };
 
 }  // namespace neural_lsh::cpu

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "../../core/types.h"
+#include "../kernels/kernels.h"
 
 namespace neural_lsh::cpu {
 
@@ -86,49 +87,21 @@ class Shortlist {
     if (size_ == capacity_) tighten(distanceOf(keys_[size_ - 1]));
   }
 
-  template <typename Pick>
-  Key extreme(const Pick& pick) const {
-    Key best = keys_[0];
-    for (std::size_t i = 1; i < size_; ++i) best = pick(best, keys_[i]);
-    return best;
-  }
-
-  std::size_t countUpTo(Key key) const {
-    std::int32_t count = 0;  // as wide as the keys
-    for (std::size_t i = 0; i < size_; ++i) count += keys_[i] <= key ? 1 : 0;
-    return static_cast<std::size_t>(count);
-  }
-
-  /// The key that at least `capacity` keys are not above, by bisection: counting has no branches that nobody
-  /// could foresee, as a selection by comparisons has.
-  Key cutAt() const {
-    std::int64_t low = extreme([](Key a, Key b) { return a < b ? a : b; });
-    std::int64_t high = extreme([](Key a, Key b) { return a > b ? a : b; });
-    while (low < high) {
-      const std::int64_t middle = low + (high - low) / 2;
-      const std::size_t count = countUpTo(static_cast<Key>(middle));
-      if (count == capacity_) return static_cast<Key>(middle);
-      if (count > capacity_) {
-        high = middle;
-      } else {
-        low = middle + 1;
-      }
-    }
-    return static_cast<Key>(low);
-  }
-
   void cut() {
-    const Key last = cutAt();
+    const Key last = kernels().boundOf(keys_.data(), size_, capacity_);
     std::size_t kept = 0;
+    Key largest = std::numeric_limits<Key>::min();
     for (std::size_t i = 0; i < size_; ++i) {
       const Key key = keys_[i];
+      const bool stays = key <= last;
+      largest = stays && key > largest ? key : largest;
       keys_[kept] = key;
       rows_[kept] = rows_[i];
-      kept += key <= last ? 1 : 0;
+      kept += stays ? 1 : 0;
     }
     size_ = kept;
     if (size_ > capacity_) dropEquals(last);
-    tighten(distanceOf(extreme([](Key a, Key b) { return a > b ? a : b; })));
+    tighten(distanceOf(largest));
   }
 
   /// Of those with this key, the largest of all, only as many as there is room for: the ones with the lowest

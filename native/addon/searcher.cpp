@@ -5,6 +5,7 @@
 #include <optional>
 #include <vector>
 
+#include "../core/huge-pages.h"
 #include "../cpu/query.h"
 #include "arguments.h"
 #include "descriptions.h"
@@ -69,6 +70,14 @@ cpu::SearchIndex makeIndex(State state, const Job& job) {
   cpu::checkBins(state.bins, job);
   cpu::checkClassifier(state.classifier, job);
   if (state.fourBits) cpu::checkCodes(*state.fourBits, job);
+  // Candidates that are ranked exactly lie all over the vectors.
+  const cpu::StoredVectors& vectors = state.bins.vectors;
+  const std::size_t numbers = vectors.rows * vectors.columns;
+  if (vectors.floats != nullptr) {
+    moveToHugePages(vectors.floats, numbers * sizeof(float));
+  } else {
+    moveToHugePages(vectors.bytes, numbers);
+  }
   auto scan = makeScan(state, job);
   return {state.bins, cpu::Router(std::move(state.classifier)), std::move(scan)};
 }

@@ -135,19 +135,6 @@ test('training starts from the given weights', async (t) => {
   t.deepEqual(trained.parameters, parameters)
 })
 
-test('no epochs: the weights stay, the temperature is fitted on the rows that are held out', async (t) => {
-  const request = trainingRequest(words, { ...plain, epochs: 2, optimizer: { learningRate: 0.03 } })
-  const given = await train(request)
-  for (const initial of [given, { parameters: given.parameters, input: given.input }]) {
-    const { history, ...same } = await train({ ...request, epochs: 0, initial })
-    t.deepEqual(history, [])
-    t.deepEqual(same.parameters, given.parameters)
-    t.deepEqual(same.input, given.input)
-    t.is(same.temperature, given.temperature)
-    t.deepEqual(same.calibration, given.calibration)
-  }
-})
-
 test('without validation rows their figures are NaN, and every row is trained', async (t) => {
   const steps = new Set<number>()
   const request = trainingRequest(words, { ...plain, validationFraction: 0, batchSize: 900, epochs: 2 })

@@ -124,7 +124,7 @@ class Trainer {
     TrainingResult result;
     result.history = std::move(history);
     result.bestEpoch = options_.earlyStopping ? state_.bestEpoch : state_.epochs;
-    const Weights& kept = options_.earlyStopping || options_.epochs == 0 ? best_ : current_;
+    const Weights& kept = options_.earlyStopping ? best_ : current_;
     result.classifier = {options_.network, kept.parameters, kept.buffers, std::move(input_), 1};
     input_ = result.classifier.input;
     if (options_.calibrate && heldOut_ > 0) result.calibration = calibrate(result.classifier);

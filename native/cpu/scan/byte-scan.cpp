@@ -6,11 +6,8 @@
 #include <mutex>
 #include <vector>
 
-#ifdef __linux__
-#include <sys/mman.h>
-#endif
-
 #include "../../core/aligned-buffer.h"
+#include "../../core/huge-pages.h"
 #include "../../core/thread-pool.h"
 #include "../chunks.h"
 #include "../kernels/kernels.h"
@@ -80,20 +77,6 @@ Extent extentOf(std::size_t count, const Value& value) {
     fractions[0] += fractions[i];
   }
   return {lowest[0], highest[0], fractions[0] == 0};
-}
-
-template <typename T>
-void useHugePages(T* memory, std::size_t count) {
-#ifdef __linux__
-  // Bins lie all over the memory: with small pages, most of them would miss the table of pages. Only a wish.
-  constexpr std::size_t page = std::size_t{1} << 21;
-  const auto begin = reinterpret_cast<std::uintptr_t>(memory), end = begin + count * sizeof(T);
-  const std::uintptr_t first = roundUp(begin, page);
-  if (first + page <= end)
-    madvise(reinterpret_cast<void*>(first), (end - first) / page * page, MADV_HUGEPAGE);
-#else
-  static_cast<void>(memory), static_cast<void>(count);
-#endif
 }
 
 /// Vectors and queries are compared in the codes' own unit: with x = offset + scale * c and a query q as

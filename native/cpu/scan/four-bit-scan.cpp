@@ -6,11 +6,8 @@
 #include <memory>
 #include <vector>
 
-#ifdef __linux__
-#include <sys/mman.h>
-#endif
-
 #include "../../core/aligned-buffer.h"
+#include "../../core/huge-pages.h"
 #include "../../core/thread-pool.h"
 #include "four-bit-codes.h"
 
@@ -238,18 +235,6 @@ class FourBitScan final : public Scan {
     for (std::size_t i = 0; i < std::min(numbers() * sizeof(std::uint16_t), prefetchedBytes); i += lineBytes)
       __builtin_prefetch(mean + i);
     __builtin_prefetch(&binTerms_[bin]);
-  }
-
-  static void useHugePages(std::uint8_t* memory, std::size_t bytes) {
-#ifdef __linux__
-    constexpr std::uintptr_t page = std::uintptr_t{1} << 21;
-    const auto begin = reinterpret_cast<std::uintptr_t>(memory), first = (begin + page - 1) / page * page;
-    if (first + page <= begin + bytes) {
-      madvise(reinterpret_cast<void*>(first), (begin + bytes - first) / page * page, MADV_HUGEPAGE);
-    }
-#else
-    static_cast<void>(memory), static_cast<void>(bytes);
-#endif
   }
 
   /// |q - m|^2 or -<q, m>.

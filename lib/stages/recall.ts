@@ -18,7 +18,7 @@ const fewestQueries = 100
 const probabilities = Array.from({ length: 80 }, (_, i) => Math.exp(-i / 6))
 /** A doubtful query, for which many bins pass, reads at most so many times the vectors that half of the queries read:
  * its last bins hold little, and nobody wants to wait for the slowest answer. */
-const mostOverMedian = 1.5
+const mostOverMedian = 1.2
 /** Candidates that are compared again, in neighbors asked for. */
 const depths = [1, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48]
 /** How many of the bins are read while the depths are measured: as many as a thorough search reads. */

@@ -1,18 +1,23 @@
 /**
  * Seconds and cut of KaHIP's six modes on 10-NN graphs, from which the default mode was chosen:
  *
- *     npm run data -- mnist && node bench/partition.mjs [mnist | glove | sift] [bins ...]
+ *     npm run data -- mnist && node bench/partition.mjs [mnist | glove | sift | sift-1m] [bins ...] [--modes a,b]
  *
- * A mode that needs more than a minute is stopped.
+ * A mode that needs more than a minute is stopped. More than 512 bins are made by recursion.
  */
+import { parseArgs } from 'node:util'
 import { buildKnnGraph, buildSimilarityGraph, partitionGraph } from 'neural-lsh'
 import { printTable, readSet } from './data.mjs'
 
-const modes = ['fast', 'fastsocial', 'eco', 'ecosocial', 'strong', 'strongsocial']
-const [set = 'mnist', ...counts] = process.argv.slice(2)
+const { values, positionals } = parseArgs({
+  options: { modes: { type: 'string', default: 'fast,fastsocial,eco,ecosocial,strong,strongsocial' } },
+  allowPositionals: true
+})
+const modes = values.modes.split(',')
+const [set = 'mnist', ...counts] = positionals
 
 const { vectors, dimensions } = await readSet(set)
-const metric = set === 'glove' ? 'cosine' : 'euclidean'
+const metric = set.startsWith('glove') ? 'cosine' : 'euclidean'
 const graph = await buildSimilarityGraph(await buildKnnGraph(vectors, { dimensions, metric, neighbors: 10 }))
 const totalWeight = graph.adjcwgt.reduce((sum, weight) => sum + weight, 0) / 2
 

@@ -205,7 +205,7 @@ export interface Reordering {
  * numbers (product quantisation), the nearest by which are compared again exactly. */
 export type ScanType = 'exact' | 'int8' | 'pq4'
 
-/** Of the scan 'pq4': a vector minus its bin's mean, cut into parts of two numbers each. */
+/** Of the scan 'pq4': a vector minus its bin's mean, its numbers in another order, cut into parts of two each. */
 export interface FourBitCodes {
   /** n x ceil(parts / 2), in the bins' order: part 2i is the lower half of byte i. */
   codes: Uint8Array<ArrayBuffer>
@@ -213,6 +213,8 @@ export interface FourBitCodes {
   codebooks: Float32Array<ArrayBuffer>
   /** bins x dimensions */
   means: Float32Array<ArrayBuffer>
+  /** The place in the vector of each number: 0 to dimensions - 1 in the order of the parts. */
+  columns: Int32Array<ArrayBuffer>
 }
 
 /** What held-out vectors say of the search, asked for their 10 nearest: which bins to read for a recall, and the share of

@@ -16,6 +16,7 @@
  *     bins.ids               [n] I32         the row number before the reordering
  *     codes.codebooks        [ceil(d / 2), 16, 2] F32   scan pq4: for every two numbers, 16 pairs to choose from
  *     codes.means            [bins, d] F32   scan pq4: a vector is about its bin's mean and the pairs chosen
+ *     codes.columns          [d] I32         scan pq4: the vector's numbers in the order in which they are paired
  *     words.offsets          [n + 1] I32     word i (of row number i) is bytes offsets[i] .. offsets[i + 1], UTF-8
  *     bins.vectors           [n, d] U8       if they are not above
  *     codes.codes            [n, ceil(ceil(d / 2) / 2)] U8   scan pq4: pair 2i in the lower half of byte i
@@ -48,7 +49,7 @@ import {
 import { decodeWords, encodeWords, type WordList } from './word-list.js'
 
 const format = 'neural-lsh'
-const version = '3'
+const version = '4'
 /** A header takes a few kilobytes; parsing this much takes a few milliseconds. */
 const largestHeader = 1 << 22
 /** The description of the deepest network takes a fifth of it. */
@@ -167,7 +168,13 @@ function layout({ rows, network, areBytes, scan, wordBytes }: Sizes): Tensor[] {
     floats('output.temperature', 1),
     integers('bins.offsets', bins + 1),
     integers('bins.ids', rows),
-    ...(hasCodes ? [floats('codes.codebooks', pairs, 16, 2), floats('codes.means', bins, dimensions)] : []),
+    ...(hasCodes
+      ? [
+          floats('codes.codebooks', pairs, 16, 2),
+          floats('codes.means', bins, dimensions),
+          integers('codes.columns', dimensions)
+        ]
+      : []),
     ...(wordBytes === undefined ? [] : [integers('words.offsets', rows + 1)]),
     // Last, as what follows them need not lie at a multiple of 4.
     ...(areBytes ? [bytes('bins.vectors', rows, dimensions)] : []),
@@ -195,6 +202,7 @@ function checkedSizes({ state, words }: IndexContents): Omit<Sizes, 'wordBytes'>
     ['codes.codes', codes?.codes.length ?? 0, scan === 'pq4' ? rows * Math.ceil(pairs / 2) : 0],
     ['codes.codebooks', codes?.codebooks.length ?? 0, scan === 'pq4' ? pairs * 32 : 0],
     ['codes.means', codes?.means.length ?? 0, scan === 'pq4' ? binCount * dimensions : 0],
+    ['codes.columns', codes?.columns.length ?? 0, scan === 'pq4' ? dimensions : 0],
     ['words', words?.length ?? rows, rows]
   ]
   const wrong = expected.find(([, size, right]) => size !== right)
@@ -213,7 +221,12 @@ function dataOf(state: SearchState, words: WordList | undefined, tensors: Stored
     'output.temperature': Float32Array.of(temperature),
     'bins.offsets': state.bins.offsets,
     'bins.ids': state.bins.ids,
-    ...(codes && { 'codes.codes': codes.codes, 'codes.codebooks': codes.codebooks, 'codes.means': codes.means }),
+    ...(codes && {
+      'codes.codes': codes.codes,
+      'codes.codebooks': codes.codebooks,
+      'codes.means': codes.means,
+      'codes.columns': codes.columns
+    }),
     ...(words && { 'words.offsets': words.offsets, 'words.bytes': words.bytes })
   }
   const parametersBegin = parametersStart(tensors, state.classifier.network)
@@ -438,7 +451,12 @@ function stateOf(tensors: StoredTensor[], data: ArrayBuffer, meaning: Meaning): 
     scan,
     codes:
       scan === 'pq4'
-        ? { codes: bytes('codes.codes'), codebooks: floats('codes.codebooks'), means: floats('codes.means') }
+        ? {
+            codes: bytes('codes.codes'),
+            codebooks: floats('codes.codebooks'),
+            means: floats('codes.means'),
+            columns: integers('codes.columns')
+          }
         : undefined
   }
 }

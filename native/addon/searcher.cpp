@@ -29,12 +29,13 @@ void readCodes(const Napi::Object& source, State& state) {
   const cpu::StoredVectors& vectors = state.bins.vectors;
   const auto codes = bytes(source, "codes");
   const std::size_t parts = (vectors.columns + cpu::fourBitWidth - 1) / cpu::fourBitWidth;
-  state.fourBits = {codes, floats(source, "codebooks"), floats(source, "means")};
+  state.fourBits = {codes, floats(source, "codebooks"), floats(source, "means"), integers(source, "columns")};
   require(env, codes.size() == vectors.rows * ((parts + 1) / 2), "codes.codes", "must have four bits a part");
   require(env, state.fourBits->codebooks.size() == parts * 16 * cpu::fourBitWidth, "codes.codebooks",
           "must have 16 entries a part");
   require(env, state.fourBits->means.size() == (state.bins.offsets.size() - 1) * vectors.columns,
           "codes.means", "must have one row a bin");
+  require(env, state.fourBits->columns.size() == vectors.columns, "codes.columns", "must have every column");
 }
 
 /// { metric, dimensions, vectors, offsets, ids, classifier, scan, codes? }

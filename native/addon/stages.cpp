@@ -304,11 +304,12 @@ Napi::Value encodeFourBits(const Napi::CallbackInfo& info) {
   const auto codes = output<std::uint8_t>(result, "codes", rows * ((parts + 1) / 2));
   const auto codebooks = output<float>(result, "codebooks", parts * 16 * cpu::fourBitWidth);
   const auto means = output<float>(result, "means", (bins.offsets.size() - 1) * columns);
+  const auto order = output<Id>(result, "columns", columns);
   return startJob(info[1].As<Napi::Object>(),
                   {request, result,
-                   [bins, codes, codebooks, means, seed = count(request, "seed")](const Job& job) {
+                   [bins, codes, codebooks, means, order, seed = count(request, "seed")](const Job& job) {
                      cpu::checkBins(bins, job);
-                     cpu::encodeFourBits(bins, seed, codes, codebooks, means, job);
+                     cpu::encodeFourBits(bins, seed, codes, codebooks, means, order, job);
                    },
                    nullptr});
 }

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <chrono>
 #include <cmath>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -57,7 +58,7 @@ void prefetchRow(const StoredVectors& vectors, std::size_t row) {
   const char* first = vectors.floats != nullptr
                           ? reinterpret_cast<const char*>(vectors.floats + row * vectors.columns)
                           : reinterpret_cast<const char*>(vectors.bytes + row * vectors.columns);
-  for (std::size_t byte = 0; byte < bytes; byte += lineBytes) __builtin_prefetch(first + byte);
+  for (std::size_t byte = 0; byte < bytes; byte += lineBytes) __builtin_prefetch(first + byte, 0, 3);
 }
 
 /// What ranking the candidates of a query needs.
@@ -301,6 +302,17 @@ class QueryBlock {
   std::vector<Id> visited_;
 };
 
+/// Whether the numbers are 0 .. count - 1 in some order.
+void checkEachOnce(std::span<const Id> numbers, std::size_t count, const char* name, const char* what) {
+  std::vector<bool> seen(count, false);
+  for (const Id number : numbers) {
+    const auto at = static_cast<std::size_t>(number);
+    if (number < 0 || at >= count || seen[at])
+      throw argumentError(name, std::string("must hold every ") + what + " once");
+    seen[at] = true;
+  }
+}
+
 void requireFinite(std::span<const float> values, const char* name, const Job& job) {
   if (findNotFinite(values, job)) throw argumentError(name, "holds a value that is not a finite number");
 }
@@ -370,18 +382,13 @@ void checkBins(const StoredBins& bins, const Job& job) {
       !std::is_sorted(bins.offsets.begin(), bins.offsets.end())) {
     throw argumentError("bins.offsets", "must rise from 0 to the number of vectors");
   }
-  std::vector<bool> seen(rows, false);
-  for (const Id id : bins.ids) {
-    if (id < 0 || static_cast<std::size_t>(id) >= rows || seen[static_cast<std::size_t>(id)]) {
-      throw argumentError("bins.ids", "must hold every row number once");
-    }
-    seen[static_cast<std::size_t>(id)] = true;
-  }
+  checkEachOnce(bins.ids, rows, "bins.ids", "row number");
   if (bins.vectors.floats != nullptr)
     requireFinite({bins.vectors.floats, rows * bins.vectors.columns}, "vectors", job);
 }
 
 void checkCodes(const FourBitCodes& codes, const Job& job) {
+  checkEachOnce(codes.columns, codes.columns.size(), "codes.columns", "column");
   requireFinite(codes.codebooks, "codes.codebooks", job);
   requireFinite(codes.means, "codes.means", job);
 }

@@ -230,6 +230,8 @@ test('codes that are not finite, or of another size, are refused', async (t) => 
     { codes: codes.codes.slice(1) },
     { codebooks: codes.codebooks.slice(1) },
     { means: codes.means.slice(1) },
+    { columns: codes.columns.slice(1) },
+    { columns: codes.columns.map((column, i) => (i === 1 ? (codes.columns[0] as number) : column)) },
     { codebooks: codes.codebooks.map((value, i) => (i === 7 ? Number.NaN : value)) },
     { means: codes.means.map((value, i) => (i === 3 ? Number.POSITIVE_INFINITY : value)) }
   ]) {

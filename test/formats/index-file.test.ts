@@ -100,7 +100,7 @@ test('the layout is what the documents say', async (t) => {
   const { __metadata__: metadata, ...tensors } = JSON.parse(bytes.toString('utf8', 8, headerBytes))
   t.like(metadata, {
     format: 'neural-lsh',
-    version: '3',
+    version: '4',
     metric: 'euclidean',
     input: 'as-is',
     vectors: 'floats',
@@ -190,6 +190,7 @@ for (const [scan, areBytes, expected] of [
     [
       'codes.codebooks F32 2,16,2',
       'codes.means F32 2,3',
+      'codes.columns I32 3',
       'words.offsets I32 6',
       'bins.vectors U8 5,3',
       'codes.codes U8 5,1',
@@ -265,11 +266,11 @@ const network = (edit: Json, instead = '"@"') =>
 const linear = (outputs: number) => ({ type: 'linear', outputs, bias: true })
 
 const hostile: [what: string, edit: (text: string) => string, message: RegExp][] = [
-  ['a newer version', metadata({ version: '4' }), /version 4; this release reads version 3: a newer neural-lsh/],
+  ['a newer version', metadata({ version: '5' }), /version 5; this release reads version 4: a newer neural-lsh/],
   [
     'an older version',
-    metadata({ version: '2' }),
-    /version 2; .*: an older neural-lsh wrote it: build the index again/
+    metadata({ version: '3' }),
+    /version 3; .*: an older neural-lsh wrote it: build the index again/
   ],
   ['another format', metadata({ format: 'pt' }), /format 'pt'/],
   ['another metric', metadata({ metric: 'hamming' }), /metric 'hamming'/],

@@ -60,7 +60,8 @@ export function sampleIndex(options: SampleOptions): IndexContents {
   const codes = {
     codes: bytes(rows * Math.ceil(pairs / 2)),
     codebooks: floats(pairs * 32),
-    means: floats(bins * dimensions)
+    means: floats(bins * dimensions),
+    columns: Int32Array.from({ length: dimensions }, (_, i) => (i + 1) % dimensions)
   }
   return {
     state: {

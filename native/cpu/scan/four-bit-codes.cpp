@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <limits>
+#include <numeric>
 
 #include "../../core/random.h"
 #include "../../core/thread-pool.h"
@@ -130,9 +131,43 @@ Codebook codebookOf(std::span<const float> codebooks, std::size_t part) {
   return codebook;
 }
 
-void learnCodebooks(const StoredBins& bins, const BinMeans& means, std::uint64_t seed,
-                    std::span<float> codebooks, const Job& job) {
-  const std::vector<Row> sample = drawSample(bins, seed);
+/// The mean squared distance of each column's numbers from their bins' means.
+std::vector<double> variancesOf(const StoredBins& bins, std::span<const Row> sample,
+                                std::span<const float> means, const Job& job) {
+  const std::size_t columns = bins.vectors.columns;
+  std::vector<double> sums(columns, 0);
+  for (std::size_t i = 0; i < sample.size(); ++i) {
+    if (i % 1024 == 0) job.check();
+    const auto& [bin, row] = sample[i];
+    for (std::size_t c = 0; c < columns; ++c) {
+      const std::size_t at = row * columns + c;
+      const double number = bins.vectors.floats != nullptr ? static_cast<double>(bins.vectors.floats[at])
+                                                           : bins.vectors.bytes[at];
+      const double difference = number - static_cast<double>(means[bin * columns + c]);
+      sums[c] += difference * difference;
+    }
+  }
+  return sums;
+}
+
+/// The column of the largest variance beside that of the least, and so on; of an odd number, the one of the
+/// largest is alone.
+void pairColumns(std::span<const double> variances, std::span<Id> columns) {
+  std::vector<Id> sorted(columns.size());
+  std::iota(sorted.begin(), sorted.end(), 0);
+  std::stable_sort(sorted.begin(), sorted.end(), [&](Id a, Id b) {
+    return variances[static_cast<std::size_t>(a)] > variances[static_cast<std::size_t>(b)];
+  });
+  std::size_t first = 0;
+  if (columns.size() % 2 != 0) columns.back() = sorted[first++];
+  for (std::size_t place = 0; place + 1 < columns.size(); place += 2) {
+    columns[place] = sorted[first + place / 2];
+    columns[place + 1] = sorted[sorted.size() - 1 - place / 2];
+  }
+}
+
+void learnCodebooks(const StoredBins& bins, const BinMeans& means, std::span<const Row> sample,
+                    std::uint64_t seed, std::span<float> codebooks, const Job& job) {
   const std::size_t parts = fourBitParts(bins.vectors.columns);
   parallelFor((parts + partsPerTask - 1) / partsPerTask, job.threads, [&](std::size_t task) {
     const std::size_t firstPart = task * partsPerTask, count = std::min(partsPerTask, parts - firstPart);
@@ -186,8 +221,9 @@ void meansOfBins(const StoredBins& bins, std::span<float> means, const Job& job)
 
 }  // namespace
 
-BinMeans::BinMeans(const StoredBins& bins, std::span<const float> means)
+BinMeans::BinMeans(const StoredBins& bins, std::span<const float> means, std::span<const Id> columnOrder)
     : stride_(stride(bins.vectors.columns)),
+      columns_(columnOrder.begin(), columnOrder.end()),
       center_(bins.vectors.columns, 0),
       differences_((bins.offsets.size() - 1) * stride_, 0) {
   const std::size_t count = bins.offsets.size() - 1, columns = center_.size();
@@ -198,12 +234,14 @@ BinMeans::BinMeans(const StoredBins& bins, std::span<const float> means)
       sums[c] += weight * static_cast<double>(means[bin * columns + c]);
   }
   const double rows = std::max<double>(1, static_cast<double>(bins.vectors.rows));
-  for (std::size_t c = 0; c < columns; ++c) center_[c] = static_cast<float>(sums[c] / rows);
+  for (std::size_t c = 0; c < columns; ++c)
+    center_[c] = static_cast<float>(sums[static_cast<std::size_t>(columns_[c])] / rows);
   for (std::size_t bin = 0; bin < count; ++bin) {
     if (bins.offsets[bin] == bins.offsets[bin + 1]) continue;
     for (std::size_t c = 0; c < columns; ++c) {
       // Rounded down: what is lost is part of the residual.
-      const auto bits = std::bit_cast<std::uint32_t>(means[bin * columns + c] - center_[c]);
+      const float mean = means[bin * columns + static_cast<std::size_t>(columns_[c])];
+      const auto bits = std::bit_cast<std::uint32_t>(mean - center_[c]);
       differences_[bin * stride_ + c] = static_cast<std::uint16_t>(bits >> 16);
     }
   }
@@ -215,11 +253,13 @@ void residualsOf(const StoredBins& bins, const BinMeans& means, std::size_t bin,
   const std::size_t present = std::min(residuals.size(), columns - column);
   const std::uint16_t* const differences = means.differences(bin) + column;
   const float* const center = means.center().data() + column;
+  const Id* const order = means.columns().data() + column;
   const auto subtract = [&](const auto* vectors) {
     for (std::size_t v = 0; v < count; ++v) {
-      const auto* const numbers = vectors + (begin + v) * columns + column;
+      const auto* const numbers = vectors + (begin + v) * columns;
       for (std::size_t c = 0; c < present; ++c) {
-        residuals[c][v] = static_cast<float>(numbers[c]) - (center[c] + BinMeans::number(differences[c]));
+        const auto number = static_cast<float>(numbers[static_cast<std::size_t>(order[c])]);
+        residuals[c][v] = number - (center[c] + BinMeans::number(differences[c]));
       }
     }
   };
@@ -232,11 +272,14 @@ void residualsOf(const StoredBins& bins, const BinMeans& means, std::size_t bin,
 }
 
 void encodeFourBits(const StoredBins& bins, std::uint64_t seed, std::span<std::uint8_t> codes,
-                    std::span<float> codebooks, std::span<float> binMeans, const Job& job) {
+                    std::span<float> codebooks, std::span<float> binMeans, std::span<Id> columns,
+                    const Job& job) {
   if (bins.vectors.rows == 0) return;
   meansOfBins(bins, binMeans, job);
-  const BinMeans means(bins, binMeans);
-  learnCodebooks(bins, means, seed, codebooks, job);
+  const std::vector<Row> sample = drawSample(bins, seed);
+  pairColumns(variancesOf(bins, sample, binMeans, job), columns);
+  const BinMeans means(bins, binMeans, columns);
+  learnCodebooks(bins, means, sample, seed, codebooks, job);
   const std::size_t parts = fourBitParts(bins.vectors.columns), codeBytes = (parts + 1) / 2;
   std::vector<Codebook> books(parts);
   for (std::size_t part = 0; part < parts; ++part) books[part] = codebookOf(codebooks, part);

@@ -64,7 +64,7 @@ class FourBitScan final : public Scan {
  public:
   FourBitScan(const StoredBins& bins, const FourBitCodes& codes, const Job& job)
       : bins_(bins),
-        means_(bins, codes.means),
+        means_(bins, codes.means, codes.columns),
         parts_(fourBitParts(bins.vectors.columns)),
         pairs_((parts_ + 1) / 2),
         codebooks_(codes.codebooks.size()),
@@ -98,12 +98,13 @@ class FourBitScan final : public Scan {
     const std::span centered(scratch.centered.require(fourBitWidth * parts_), fourBitWidth * parts_);
     centered.back() = 0;
     float largest = 0;
-    for (std::size_t c = 0; c < columns; ++c) {
-      centered[c] = query[c] - means_.center()[c];
-      largest = std::max(largest, std::abs(centered[c]));
-    }
     std::fill_n(numbersOfQuery, numbers(), 0.0F);
-    std::copy_n(isEuclidean() ? centered.data() : query, columns, numbersOfQuery);
+    for (std::size_t c = 0; c < columns; ++c) {
+      const float number = query[static_cast<std::size_t>(means_.columns()[c])];
+      centered[c] = number - means_.center()[c];
+      largest = std::max(largest, std::abs(centered[c]));
+      numbersOfQuery[c] = isEuclidean() ? centered[c] : number;
+    }
 
     const float scale = -productScale() * factorUnit * 256;
     for (float& number : centered) number *= scale;

@@ -93,10 +93,14 @@ struct FourBitCodes {
                                         // 2i is the lower half of byte i
   std::span<const float> codebooks;     // parts x 16 x fourBitWidth
   std::span<const float> means;         // bins x columns: what was taken away
+  std::span<const Id> columns;          // which of a vector's columns stands at each place of the codes
 };
-/// Learns the codebooks from a seeded sample and encodes all rows; the spans are filled.
+/// Learns the codebooks from a seeded sample and encodes all rows; the spans are filled. Columns are paired,
+/// the one that varies most with the one that varies least and so on: the error of a part is about the
+/// product of the two, and the sum of the products is then the least.
 void encodeFourBits(const StoredBins& bins, std::uint64_t seed, std::span<std::uint8_t> codes,
-                    std::span<float> codebooks, std::span<float> means, const Job& job);
+                    std::span<float> codebooks, std::span<float> means, std::span<Id> columns,
+                    const Job& job);
 std::unique_ptr<Scan> makeFourBitScan(const StoredBins& bins, const FourBitCodes& codes, const Job& job);
 
 /// The distance of a query to a stored row, every operation in double, and what has the same order in float.

@@ -125,6 +125,28 @@ SearchScratch& threadScratch() {
   return scratch;
 }
 
+namespace {
+
+/// The nearest to a query, as the router and the scan want it, of the vectors in some bins.
+Visited searchBins(const SearchIndex& index, const float* query, std::span<const RankedBin> chosen,
+                   const SearchRequest& request, std::span<Id> ids, std::span<float> distances,
+                   SearchScratch& scratch) {
+  const Scan& scan = *index.scan;
+  scan.prefetch(chosen[0].bin);
+  void* const prepared = scratch.prepared.require(scan.preparedBytes());
+  scan.prepare(query, prepared);
+  const auto exactFrom = scan.exactFrom(prepared);
+  scratch.nearest.reset(shortlistSize(index, request, exactFrom.has_value()), index.bins.ids);
+  for (std::size_t i = 0; i + 1 < chosen.size(); ++i) {
+    scan.scanAhead(prepared, chosen[i].bin, chosen[i + 1].bin, scratch.nearest);
+  }
+  scan.scan(prepared, chosen.back().bin, scratch.nearest);
+  rank(index, query, scratch.nearest, exactFrom, ids, distances, scratch.ranking);
+  return visited(index, chosen);
+}
+
+}  // namespace
+
 Visited searchOne(const SearchIndex& index, const float* query, const SearchRequest& request,
                   const char* argument, std::span<Id> ids, std::span<float> distances,
                   SearchScratch& scratch) {
@@ -139,20 +161,7 @@ Visited searchOne(const SearchIndex& index, const float* query, const SearchRequ
 
   index.router.chooseBins(prepared, 1, budgetOf(index, request), *scratch.routing,
                           {scratch.chosen.data(), 1});
-  const std::span<const RankedBin> chosen = scratch.chosen[0];
-  const Scan& scan = *index.scan;
-  scan.prefetch(chosen[0].bin);
-  void* const comparable = scratch.prepared.require(scan.preparedBytes());
-  scan.prepare(prepared, comparable);
-  const auto exactFrom = scan.exactFrom(comparable);
-
-  scratch.nearest.reset(shortlistSize(index, request, exactFrom.has_value()), index.bins.ids);
-  for (std::size_t i = 0; i + 1 < chosen.size(); ++i) {
-    scan.scanAhead(comparable, chosen[i].bin, chosen[i + 1].bin, scratch.nearest);
-  }
-  scan.scan(comparable, chosen.back().bin, scratch.nearest);
-  rank(index, prepared, scratch.nearest, exactFrom, ids, distances, scratch.ranking);
-  return visited(index, chosen);
+  return searchBins(index, prepared, scratch.chosen[0], request, ids, distances, scratch);
 }
 
 namespace {
@@ -317,11 +326,9 @@ void requireFinite(std::span<const float> values, const char* name, const Job& j
   if (findNotFinite(values, job)) throw argumentError(name, "holds a value that is not a finite number");
 }
 
-}  // namespace
-
-void searchBatch(const SearchIndex& index, const Matrix& queries, const SearchRequest& request,
-                 const char* argument, const SearchOutput& output, const Job& job) {
-  const PreparedQueries prepared(index, queries, argument, job);
+/// Bin by bin: each is read once for all queries of a block that ask for it.
+void searchByBins(const SearchIndex& index, const Matrix& queries, const SearchRequest& request,
+                  const SearchOutput& output, const Job& job) {
   const std::size_t workers = std::min(job.threads == 0 ? hardwareThreads() : job.threads, hardwareThreads());
   const std::size_t most = std::clamp<std::size_t>(maxBlockShortlisted / shortlistSize(index, request, false),
                                                    queriesPerTask, maxBlockQueries);
@@ -330,7 +337,7 @@ void searchBatch(const SearchIndex& index, const Matrix& queries, const SearchRe
   const std::size_t blockQueries = (queries.rows + blocks - 1) / blocks;
   std::atomic<std::size_t> next{0}, done{0};
   parallelFor(workers, job.threads, [&](std::size_t) {
-    QueryBlock block(index, prepared.rows(), request, output, blockQueries, job);
+    QueryBlock block(index, queries, request, output, blockQueries, job);
     for (std::size_t begin = blockQueries * next++; begin < queries.rows; begin = blockQueries * next++) {
       const std::size_t end = std::min(queries.rows, begin + blockQueries);
       for (std::size_t first = begin; first < end;) {
@@ -340,6 +347,37 @@ void searchBatch(const SearchIndex& index, const Matrix& queries, const SearchRe
       }
     }
   });
+}
+
+/// Query by query, after many were routed together.
+void searchByQueries(const SearchIndex& index, const Matrix& queries, const SearchRequest& request,
+                     const SearchOutput& output, const Job& job) {
+  std::atomic<std::size_t> done{0};
+  const std::size_t k = request.k;
+  parallelFor((queries.rows + queriesPerTask - 1) / queriesPerTask, job.threads, [&](std::size_t task) {
+    const std::size_t begin = task * queriesPerTask, end = std::min(queries.rows, begin + queriesPerTask);
+    forEachRouted(index, queries, begin, end, budgetOf(index, request),
+                  [&](std::size_t query, std::span<const RankedBin> chosen) {
+                    job.check();
+                    const Visited seen = searchBins(index, queries.row(query), chosen, request,
+                                                    output.ids.subspan(query * k, k),
+                                                    output.distances.subspan(query * k, k), threadScratch());
+                    output.candidates[query] = seen.candidates;
+                    output.probes[query] = seen.probes;
+                  });
+    job.progress(done += end - begin, queries.rows);
+  });
+}
+
+}  // namespace
+
+void searchBatch(const SearchIndex& index, const Matrix& queries, const SearchRequest& request,
+                 const char* argument, const SearchOutput& output, const Job& job) {
+  const PreparedQueries prepared(index, queries, argument, job);
+  // Bin by bin, it is the prepared queries that are read again and again.
+  const std::size_t binBytes = index.scan->vectorBytes() * (index.rows() / index.binCount());
+  const bool isWorthIt = binBytes > 4 * index.scan->preparedBytes();
+  (isWorthIt ? searchByBins : searchByQueries)(index, prepared.rows(), request, output, job);
 }
 
 void searchTimed(const SearchIndex& index, const Matrix& queries, const SearchRequest& request,

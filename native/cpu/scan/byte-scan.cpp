@@ -103,6 +103,7 @@ class ByteScan final : public Scan {
   }
 
   std::size_t preparedBytes() const override { return sizeof(PreparedQuery) + 2 * queryBytes(); }
+  std::size_t vectorBytes() const override { return byteBlockBytes(groups_) / blockVectors; }
 
   void prepare(const float* query, void* prepared) const override {
     auto* const header = static_cast<PreparedQuery*>(prepared);

@@ -89,6 +89,8 @@ class FourBitScan final : public Scan {
     return sizeof(PreparedQuery) + numbers() * sizeof(float) + 2 * tableBytes();
   }
 
+  std::size_t vectorBytes() const override { return fourBitBlockBytes(pairs_) / fourBitVectors; }
+
   void prepare(const float* query, void* prepared) const override {
     auto* const header = static_cast<PreparedQuery*>(prepared);
     float* const numbersOfQuery = numbersOf(prepared);
@@ -131,8 +133,8 @@ class FourBitScan final : public Scan {
 
   std::optional<double> exactFrom(const void*) const override { return std::nullopt; }
 
-  /// For k = 10, so many miss 0.2 to 0.9 % of the nearest that were scanned on word vectors, the hardest that were
-  /// measured. An index learns at its build how many it needs.
+  /// For k = 10, so many miss 0.2 to 0.9 % of the nearest that were scanned on word vectors, the hardest that
+  /// were measured. An index learns at its build how many it needs.
   std::size_t candidatesFor(std::size_t k) const override { return 6 * k + 20; }
 
   void prefetch(Id bin) const override {

@@ -24,6 +24,9 @@ class PlainScan final : public Scan {
         rowsTogether_(std::clamp<std::size_t>(numbersTogether / bins.vectors.columns, 1, maxRowsTogether)) {}
 
   std::size_t preparedBytes() const override { return bins_.vectors.columns * sizeof(float); }
+  std::size_t vectorBytes() const override {
+    return bins_.vectors.columns * (bins_.vectors.floats != nullptr ? sizeof(float) : 1);
+  }
 
   void prepare(const float* query, void* prepared) const override {
     std::copy_n(query, bins_.vectors.columns, static_cast<float*>(prepared));

@@ -40,6 +40,8 @@ class Scan {
 
   /// Bytes of a prepared query; it must be aligned to 64.
   virtual std::size_t preparedBytes() const = 0;
+  /// Bytes that are read of each vector of a bin.
+  virtual std::size_t vectorBytes() const = 0;
   /// Turns a query (unit length for cosine) into what the scan multiplies with.
   virtual void prepare(const float* query, void* prepared) const = 0;
   /// The constant that makes a candidate's distance for this prepared query the metric's exact distance, if

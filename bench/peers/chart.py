@@ -77,15 +77,22 @@ def draw(data, path):
     figure.savefig(path, transparent=True, bbox_inches="tight", metadata={"Date": None})
 
 
-def follow_theme(path):
+def title_of(data):
+    return f"Recall@10 against queries a second on {data['set']}"
+
+
+def follow_theme(path, title):
     with open(path, encoding="utf-8") as file:
         text = file.read()
     text = text.replace(INK, "var(--ink)").replace(GRID, "var(--grid)").replace(" <defs>", STYLE + " <defs>", 1)
+    # What readers of the screen say of the picture.
+    text = text.replace(" <metadata>", f" <title>{title}</title>\n <metadata>", 1)
     with open(path, "w", encoding="utf-8") as file:
         file.write("\n".join(line.rstrip() for line in text.splitlines()) + "\n")
 
 
 if __name__ == "__main__":
     with open(sys.argv[1], encoding="utf-8") as file:
-        draw(json.load(file), sys.argv[2])
-    follow_theme(sys.argv[2])
+        found = json.load(file)
+    draw(found, sys.argv[2])
+    follow_theme(sys.argv[2], title_of(found))

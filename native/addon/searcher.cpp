@@ -1,5 +1,6 @@
 #include "searcher.h"
 
+#include <algorithm>
 #include <array>
 #include <memory>
 #include <optional>
@@ -67,18 +68,24 @@ std::unique_ptr<cpu::Scan> makeScan(const State& state, const Job& job) {
   return cpu::makeByteScan(state.bins, {codes, range.offset, range.scale}, job);
 }
 
+/// Candidates that are ranked exactly lie all over the vectors. Piece by piece, so that it can be stopped.
+void useHugePages(const cpu::StoredVectors& vectors, const Job& job) {
+  constexpr std::size_t piece = std::size_t{1} << 28;
+  const bool areFloats = vectors.floats != nullptr;
+  const auto* const first = areFloats ? reinterpret_cast<const std::byte*>(vectors.floats)
+                                      : reinterpret_cast<const std::byte*>(vectors.bytes);
+  const std::size_t bytes = vectors.rows * vectors.columns * (areFloats ? sizeof(float) : 1);
+  for (std::size_t begin = 0; begin < bytes; begin += piece) {
+    job.check();
+    moveToHugePages(first + begin, std::min(piece, bytes - begin));
+  }
+}
+
 cpu::SearchIndex makeIndex(State state, const Job& job) {
   cpu::checkBins(state.bins, job);
   cpu::checkClassifier(state.classifier, job);
   if (state.fourBits) cpu::checkCodes(*state.fourBits, job);
-  // Candidates that are ranked exactly lie all over the vectors.
-  const cpu::StoredVectors& vectors = state.bins.vectors;
-  const std::size_t numbers = vectors.rows * vectors.columns;
-  if (vectors.floats != nullptr) {
-    moveToHugePages(vectors.floats, numbers * sizeof(float));
-  } else {
-    moveToHugePages(vectors.bytes, numbers);
-  }
+  useHugePages(state.bins.vectors, job);
   auto scan = makeScan(state, job);
   return {state.bins, cpu::Router(std::move(state.classifier)), std::move(scan)};
 }

@@ -1,7 +1,9 @@
 /** The public door: every export of the package, and nothing else. */
-export type { BuildReport, EpochSummary, StageReport } from './build.js'
+
+export type { StageReport } from './build/measure-stages.js'
+export type { BuildReport, EpochSummary } from './build.js'
 export type { Choice } from './choices.js'
-export type { ActivationType, InputShape, Layer, Network } from './classifier/network.js'
+export type { ActivationType, InputShape, Layer, Network, PartitionRule } from './classifier/network.js'
 export type {
   ClassifierOptions,
   EarlyStoppingOptions,
@@ -25,6 +27,8 @@ export type {
   KnnGraph,
   Metric,
   Partition,
+  ProjectionMethod,
+  ProjectionPartition,
   ScanType,
   SearchResult,
   SimilarityGraph,
@@ -45,6 +49,7 @@ export {
   vectorFormats
 } from './formats/read.js'
 export { type WriteOptions, writeFvecs, writeIvecs } from './formats/write.js'
+export type { Method } from './methods.js'
 export { type BatchResult, NeuralLSH, type Route } from './neural-lsh.js'
 export type {
   BuildOptions,

@@ -26,10 +26,10 @@ import {
   resolveIndexOptions,
   resolveOpen,
   resolveSave,
+  routerOf,
   type SaveOptions,
   type SearchBatchOptions,
-  type SearchOptions,
-  trainingOf
+  type SearchOptions
 } from './options.js'
 import { SearchArguments } from './search-arguments.js'
 
@@ -227,6 +227,6 @@ function checkAgreement(options: IndexOptions, state: SearchState): void {
     if (options[name] === found[name]) continue
     throw new ArgumentError(`options.${name}`, `the options say ${options[name]}, but the index has ${found[name]}`)
   }
-  if (JSON.stringify(trainingOf(options).network) === JSON.stringify(state.classifier.network)) return
+  if (JSON.stringify(routerOf(options)) === JSON.stringify(state.classifier.network)) return
   throw new ArgumentError('options.classifier', 'the options describe another network than the index has')
 }

@@ -3,11 +3,25 @@
  * in search-arguments.ts). Only there do options get defaults and are arguments judged; whatever is behind them may trust
  * them. All errors are ArgumentErrors that name the argument as the caller wrote it and say what would be right.
  */
+
+import { isProjection, networkOf, projectionMethods } from './baselines/rules.js'
 import { checkArray, checkEntries, checkLength, checkMatrix, checkVectors, largestId } from './checks/arrays.js'
-import { asRecord, describe, integer, isNumber, oneOf, optional, type Resolved, read, real } from './checks/fields.js'
+import {
+  asRecord,
+  describe,
+  integer,
+  isNumber,
+  Optional,
+  oneOf,
+  optional,
+  type Resolved,
+  read,
+  real
+} from './checks/fields.js'
 import { checkGraphSize, checkKnnGraph, checkSimilarityGraph } from './checks/graphs.js'
 import { checkStart } from './checks/starting-point.js'
 import { chooseGraphMethod } from './choices.js'
+import type { Network } from './classifier/network.js'
 import {
   type ClassifierOptions,
   type ClassifierSettings,
@@ -22,12 +36,14 @@ import type {
   KahipMode,
   KnnGraph,
   Metric,
+  ProjectionMethod,
   ScanType,
   SimilarityGraph,
   StartingPoint
 } from './engines/engine.js'
 import { type EngineChoice, engineChoices } from './engines/select.js'
 import { ArgumentError } from './errors.js'
+import { type Method, method, withMethod } from './methods.js'
 
 // ---------------------------------------------------------------------------------------------- what users write
 
@@ -72,8 +88,9 @@ export interface GraphOptions {
 
 /** Who makes the bins. */
 export interface PartitionOptions {
-  /** 'kahip' (default) partitions the k-NN graph into bins of bounded size; 'kmeans' needs no graph, and its bins' sizes
-   * are what they are. */
+  /** 'kahip' (default) partitions the k-NN graph into bins of bounded size; the others need no graph. The bins of 'kmeans',
+   * 'itq' (2^b of them) and 'cross-polytope' (an even number) have the sizes that they have, the leaves of 'pca-tree',
+   * 'rp-tree' and 'kd-tree' are equally large. */
   method?: PartitionMethod | undefined
   /** KaHIP's preconfiguration, default 'fastsocial'. */
   mode?: KahipMode | undefined
@@ -81,16 +98,19 @@ export interface PartitionOptions {
   imbalance?: number | undefined
   /** KaHIP: partitions with so many seeds, of which the one with the least cut is kept; 1 to 100, default 1. */
   seeds?: number | undefined
-  /** k-means: rounds over its sample, 1 to 1000, default 10. */
+  /** k-means: rounds over its sample; ITQ: rotations; 1 to 1000, default 10 and 50. */
   iterations?: number | undefined
 }
 
-export type PartitionMethod = 'kahip' | 'kmeans'
+export type PartitionMethod = 'kahip' | 'kmeans' | ProjectionMethod
 
-/** Who ranks the bins for a query: the trained network, or (k-means only) the distance to the bins' centroids. */
-export type RouterType = 'classifier' | 'centroids'
+/** Who ranks the bins for a query: the trained network, the distance to the bins' centroids, or a partition's own rule:
+ * the margins to a tree's hyperplanes or to ITQ's bits, the corners of a cross-polytope. */
+export type RouterType = 'classifier' | 'centroids' | 'own'
 
 export interface BuildOptions extends RunOptions {
+  /** What the other options are where they are not given; default 'neural-lsh'. See the README's table. */
+  method?: Method | undefined
   /** Numbers in a vector, 1 to 65536. */
   dimensions: number
   /** Bins to partition into, 2 to n; default: the power of two nearest to the square root of n. */
@@ -99,7 +119,7 @@ export interface BuildOptions extends RunOptions {
   metric?: Metric | undefined
   graph?: GraphOptions | undefined
   partition?: PartitionOptions | undefined
-  /** Who ranks the bins for a query, default 'classifier'; 'centroids' needs partition.method 'kmeans' and trains nothing. */
+  /** Who ranks the bins for a query, default 'classifier'; the others train nothing. */
   router?: RouterType | undefined
   classifier?: ClassifierOptions | undefined
   /** How a bin's vectors are compared with a query: 'exact', or by codes ('int8', 'pq4') with the nearest compared again
@@ -241,7 +261,14 @@ const kahip = {
   imbalance: real(0, 1, 0.03),
   seeds: integer(1, 100, 1)
 }
-const iterations = integer(1, 1000, 10)
+const [kmeansRounds, itqRotations] = [10, 50]
+const iterations = integer(1, 1000, kmeansRounds)
+const partitionMethods = ['kahip', 'kmeans', ...projectionMethods] as const
+const partition = {
+  method: oneOf<PartitionMethod>(partitionMethods, 'kahip'),
+  ...kahip,
+  iterations: new Optional(integer(1, 1000))
+}
 
 export const results = (rows: number) => integer(1, rows, Math.min(10, rows), 'the number of vectors')
 
@@ -257,12 +284,13 @@ const graphTable = (rows: number) => ({ neighbors: neighbors(rows), method: grap
 
 /** What decides which index is built, for n = `rows`. */
 const indexTable = (rows: number, task: Task) => ({
+  method,
   dimensions,
   bins: binsOf(rows),
   metric,
   graph: graphTable(rows),
-  partition: { method: oneOf<PartitionMethod>(['kahip', 'kmeans'], 'kahip'), ...kahip, iterations },
-  router: oneOf<RouterType>(['classifier', 'centroids'], 'classifier'),
+  partition,
+  router: oneOf<RouterType>(['classifier', 'centroids', 'own'], 'classifier'),
   classifier: classifierTable(task),
   scan: oneOf<ScanType | 'auto'>(['auto', 'exact', 'int8', 'pq4'], 'auto'),
   seed
@@ -271,7 +299,10 @@ const indexTable = (rows: number, task: Task) => ({
 type ReadIndexOptions = Resolved<ReturnType<typeof indexTable>>
 
 /** Every build option but how the build is run: what an index file keeps. */
-export type IndexOptions = Omit<ReadIndexOptions, 'classifier'> & { classifier: ClassifierSettings }
+export type IndexOptions = Omit<ReadIndexOptions, 'classifier' | 'partition'> & {
+  classifier: ClassifierSettings
+  partition: ReadIndexOptions['partition'] & { iterations: number }
+}
 
 const classifierPrefix = 'classifier.'
 
@@ -283,17 +314,15 @@ export function resolveIndexOptions(options: unknown, rows: number): IndexOption
 
 export function resolveBuild(vectors: Float32Array, options: BuildOptions) {
   const rows = checkVectors(vectors, readDimensions(options))
-  const task = readTask(options, rows)
-  const { engine, threads, signal, onProgress, ...given } = read({ ...indexTable(rows, task), ...run }, options)
+  const asked = withMethod(options)
+  const task = readTask(asked, rows)
+  const { engine, threads, signal, onProgress, ...given } = read({ ...indexTable(rows, task), ...run }, asked)
   const index = completeIndex(given, task)
-  if (index.router === 'centroids') {
-    if (index.partition.method !== 'kmeans')
-      throw new ArgumentError('router', "'centroids' needs partition.method 'kmeans': only its bins have centroids")
-    if (options.classifier !== undefined)
-      throw new ArgumentError('classifier', "cannot be given together with router 'centroids', which trains none")
-  }
+  if (index.router !== 'classifier' && options.classifier !== undefined)
+    throw new ArgumentError('classifier', `cannot be given together with router '${index.router}', which trains none`)
+  checkGraphSize(rows, index.classifier.softLabels, 'classifier.softLabels')
   checkTraining(index.classifier, task, rows, classifierPrefix)
-  trainingOf(index)
+  routerOf(index)
   return { engine, run: { threads, signal, onProgress }, index }
 }
 
@@ -305,24 +334,41 @@ function readTask(options: unknown, rows: number): Task {
   return {
     dimensions: readDimensions(options),
     bins: binsOf(rows).read(bins, 'bins'),
-    neighborsPerRow: neighbors
+    neighborsPerRow: neighbors,
+    mostSoftLabels: rows - 1
   }
 }
 
-/** The centroids' router is a linear network that sees the vectors as they are, and is calibrated only. */
-const centroidRouter = { hidden: [], input: 'none', softLabels: 0 }
+/** Routers that train nothing see the vectors as they are, and are calibrated only. */
+const untrained = { hidden: [], input: 'none', softLabels: 0 }
 
-const completeIndex = (options: ReadIndexOptions, task: Task): IndexOptions => ({
-  ...options,
-  classifier: completeClassifier(
-    options.router === 'centroids' ? read(classifierTable(task), centroidRouter, classifierPrefix) : options.classifier,
-    task,
-    classifierPrefix
-  )
-})
+function completeIndex(options: ReadIndexOptions, task: Task): IndexOptions {
+  const { partition, router } = options
+  const classifier =
+    router === 'classifier' ? options.classifier : read(classifierTable(task), untrained, classifierPrefix)
+  const rounds = partition.iterations ?? (partition.method === 'itq' ? itqRotations : kmeansRounds)
+  return {
+    ...options,
+    partition: { ...partition, iterations: rounds },
+    classifier: completeClassifier(classifier, task, classifierPrefix)
+  }
+}
 
 /** What an engine is told of an index's classifier: its network and how that is trained. */
 export const trainingOf = ({ classifier, bins }: IndexOptions) => trainingSettings(classifier, bins, classifierPrefix)
+
+/** The network that ranks an index's bins. Throws ArgumentError where there can be none. */
+export function routerOf(index: IndexOptions): Network {
+  const { method } = index.partition
+  if (isProjection(method)) {
+    const own = networkOf(method, index.bins, index.dimensions)
+    if (index.router === 'own') return own
+  } else if (index.router === 'own') {
+    const right = projectionMethods.map((one) => `'${one}'`).join(' or ')
+    throw new ArgumentError('router', `'own' needs a partition.method that ranks bins by itself: ${right}`)
+  }
+  return trainingOf(index).network
+}
 
 /** The number of rows can only be known once the number of columns is. */
 const readDimensions = (options: unknown) => dimensions.read(asRecord(options, 'options').dimensions, 'dimensions')

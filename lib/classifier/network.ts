@@ -5,7 +5,7 @@
 import { largestId } from '../checks/arrays.js'
 import { Entry, List, read } from '../checks/fields.js'
 import { ArgumentError } from '../errors.js'
-import { anyLayer, width } from './layers.js'
+import { anyLayer, isRule, width } from './layers.js'
 
 /** channels, height, width: what an image-shaped row of numbers is, row-major. */
 export type InputShape = readonly [channels: number, height: number, width: number]
@@ -79,6 +79,36 @@ export type Layer =
       readonly alpha: number
     }
   | { readonly type: Exclude<ActivationType, 'leaky-relu' | 'elu'> }
+  | PartitionRule
+
+/** The last layer of a router that a partition by projections brings along: turns the projections of a query into the
+ * bins' logits. Not trained by gradients. */
+export type PartitionRule =
+  | {
+      /** A balanced binary tree of hyperplanes: a node over c leaves has ceil(c / 2) of them to its left. leaves - 1
+       * margins enter, the nodes' in preorder; a query belongs to the right where its margin is above 0. */
+      readonly type: 'tree-leaves'
+      /** From 2. */
+      readonly leaves: number
+      /** What a node adds to the logit of the leaves under it: -margin^2 where the query is on the other side, or the
+       * logarithm of the sigmoid of +-margin, the probability of this side. */
+      readonly rule: 'squared-margin' | 'log-sigmoid'
+    }
+  | {
+      /** b numbers enter, 2^b leave: bit i (of value 2^i) of a bin is 1 where number i is above 0. A bin's logit is minus
+       * the sum of the sizes of those whose signs differ from its bits. */
+      readonly type: 'sign-codes'
+      /** 1 to 24. */
+      readonly bits: number
+    }
+  | {
+      /** Vertices +-e_i of cross-polytopes: the numbers of all polytopes enter one after the other, a bin is a vertex of
+       * each. A bin's logit is minus the sum over the polytopes of (max_j |x_j| -+ x_i)^2. Vertex 2i is +e_i, 2i + 1 is
+       * -e_i; the last polytope's vertex changes fastest. */
+      readonly type: 'cross-polytope'
+      /** Dimensions of each, from 1. */
+      readonly dimensions: readonly number[]
+    }
 
 export interface Network {
   /** [d, 1, 1] for vectors that are no images. */
@@ -131,6 +161,15 @@ function nextShape(layer: Layer, shape: InputShape, name: string): InputShape {
     case 'softmax':
       checkFlat(layer, shape, name)
       return shape
+    case 'tree-leaves':
+      checkEntering(layer, shape, layer.leaves - 1, name)
+      return [layer.leaves, 1, 1]
+    case 'sign-codes':
+      checkEntering(layer, shape, layer.bits, name)
+      return [2 ** layer.bits, 1, 1]
+    case 'cross-polytope':
+      checkEntering(layer, shape, sum(layer.dimensions), name)
+      return [layer.dimensions.reduce((vertices, dimensions) => vertices * 2 * dimensions, 1), 1, 1]
     default:
       return shape
   }
@@ -139,6 +178,14 @@ function nextShape(layer: Layer, shape: InputShape, name: string): InputShape {
 function checkFlat({ type }: Layer, shape: InputShape, name: string): void {
   if (isFlat(shape)) return
   throw new ArgumentError(name, `${type} takes flat rows, but ${shape.join(' x ')} enters it: put a flatten before it`)
+}
+
+const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0)
+
+function checkEntering(layer: Layer, shape: InputShape, count: number, name: string): void {
+  checkFlat(layer, shape, name)
+  if (shape[0] === count) return
+  throw new ArgumentError(name, `${layer.type} of this size takes ${count} numbers, but ${shape[0]} enter it`)
 }
 
 /** How often a window fits into an image, downwards and to the right. */
@@ -239,9 +286,12 @@ const table = { inputShape, layers: new List(anyLayer, 512) }
 export function readNetwork(value: unknown, name = 'network'): Network {
   const network = read(table, value ?? null, `${name}.`)
   shapesOf(network, name)
-  if (network.layers.at(-1)?.type !== 'linear') {
-    throw new ArgumentError(`${name}.layers`, 'must end in a linear layer, which has an output for each bin')
+  const last = network.layers.at(-1)?.type
+  if (last !== 'linear' && !isRule(last)) {
+    throw new ArgumentError(`${name}.layers`, 'must end in a layer that has an output for each bin, such as linear')
   }
+  const early = network.layers.findIndex(({ type }, i) => isRule(type) && i < network.layers.length - 1)
+  if (early >= 0) throw new ArgumentError(`${name}.layers[${early}]`, 'can only be the last layer')
   checkSize(network, `${name}.layers`)
   return network
 }

@@ -87,7 +87,7 @@ export interface ClassifierOptions {
   /** Default { type: 'cross-entropy' }. */
   loss?: LossOptions | undefined
   /** S: train on the histogram over the bins of a vector's S nearest neighbors and of itself; 0: on its own bin only.
-   * 0 to the graph's neighbors; default min(15, the graph's neighbors). */
+   * 0 to n - 1; default min(15, the graph's neighbors). */
   softLabels?: number | undefined
   /** Default { type: 'adam', learningRate: 0.003 }. */
   optimizer?: OptimizerOptions | undefined
@@ -221,9 +221,11 @@ export interface Task {
   bins: number
   /** 0: the neighbors are not known. */
   neighborsPerRow: number
+  /** Where more neighbors than these can be found; default: neighborsPerRow. */
+  mostSoftLabels?: number
 }
 
-export const classifierTable = ({ bins, neighborsPerRow }: Task) => ({
+export const classifierTable = ({ bins, neighborsPerRow, mostSoftLabels = neighborsPerRow }: Task) => ({
   hidden: new Optional(hidden),
   activation: new Optional(oneOf(activationTypes)),
   batchNorm: new Optional(boolean()),
@@ -235,9 +237,9 @@ export const classifierTable = ({ bins, neighborsPerRow }: Task) => ({
   loss: new Variants(losses(bins), recipe.loss),
   softLabels: integer(
     0,
-    neighborsPerRow,
+    mostSoftLabels,
     Math.min(recipe.softLabels, neighborsPerRow),
-    'the neighbors of each vector in the graph'
+    'the other vectors, or the neighbors that were given'
   ),
   optimizer: new Variants(optimizers, recipe.optimizer),
   schedule: new Variants(schedules, recipe.schedule),

@@ -75,6 +75,24 @@ export interface Kmeans {
   meanSquaredError: number
 }
 
+/** Partitions that need neither a graph nor a training: see lib/methods.ts. */
+export type ProjectionMethod = 'itq' | 'cross-polytope' | 'pca-tree' | 'rp-tree' | 'kd-tree'
+
+/** A partition by projections of the vectors, which rank a query's bins as well (lib/baselines/rules.ts). */
+export interface ProjectionPartition {
+  bins: number
+  /** n labels in [0, bins). */
+  labels: Int32Array<ArrayBuffer>
+  /** Largest bin / mean bin. */
+  balance: number
+  /** projections x dimensions */
+  weights: Float32Array<ArrayBuffer>
+  /** projections */
+  biases: Float32Array<ArrayBuffer>
+  /** ITQ: the quantisation loss |B - VR|^2 / n after each iteration; empty otherwise. */
+  losses: Float64Array<ArrayBuffer>
+}
+
 export interface EpochReport {
   /** From 1, over all trainings that go on from each other. */
   epoch: number
@@ -354,6 +372,13 @@ export interface Engine {
     options: { bins: number; iterations: number; seed: number },
     job: JobOptions
   ): Promise<Kmeans>
+  /** Bins by projections of prepared vectors: ITQ, cross-polytope LSH, trees of hyperplanes. */
+  projectionPartition(
+    vectors: Float32Array,
+    dimensions: number,
+    options: { method: ProjectionMethod; bins: number; iterations: number; seed: number },
+    job: JobOptions
+  ): Promise<ProjectionPartition>
   trainClassifier(request: TrainingRequest, job: JobOptions): Promise<TrainedClassifier>
   /** Groups rows by label; with `rows`, those of `from` (n x dimensions) are written to `to` in the bins' order. */
   groupIntoBins(labels: Int32Array, bins: number, rows: Reordering | undefined, job: JobOptions): Promise<Bins>

@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module'
 import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { ruleOf } from '../baselines/rules.js'
 import type { Network } from '../classifier/network.js'
 import type { Initialization, Loss, Optimizer, Regularization, Schedule } from '../classifier/training.js'
 import { ArgumentError, ClosedError, EngineError, type ErrorCode, NeuralLSHError } from '../errors.js'
@@ -15,6 +16,7 @@ import type {
   Metric,
   Partition,
   Probing,
+  ProjectionPartition,
   RouteBatchResult,
   SearchBatchResult,
   Searcher,
@@ -83,6 +85,7 @@ export interface Addon {
   trainClassifier: NativeStage<Omit<TrainedClassifier, 'network'>>
   groupIntoBins: NativeStage<Bins>
   kmeans: NativeStage<Omit<Kmeans, 'bins'>>
+  projectionPartition: NativeStage<Omit<ProjectionPartition, 'bins'>>
   areBytes: NativeStage<{ areBytes: boolean }>
   calibrateToNeighbors: NativeStage<Calibration>
   encodeFourBits: NativeStage<FourBitCodes>
@@ -264,6 +267,10 @@ export function createNativeEngine(): Engine {
     },
     async kmeans(vectors, dimensions, options, job) {
       return { bins: options.bins, ...(await run(addon.kmeans, { vectors, dimensions, ...options }, job)) }
+    },
+    async projectionPartition(vectors, dimensions, options, job) {
+      const request = { vectors, dimensions, ...options, ...ruleOf(options.method, options.bins, dimensions) }
+      return { bins: options.bins, ...(await run(addon.projectionPartition, request, job)) }
     },
     async trainClassifier(request, job) {
       return { network: request.network, ...(await run(addon.trainClassifier, request, job)) }

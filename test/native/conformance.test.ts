@@ -2,14 +2,14 @@
 import { readFileSync } from 'node:fs'
 import { gunzipSync } from 'node:zlib'
 import test from 'ava'
-import type { Layer, Network } from '../../lib/classifier/network.js'
+import type { Layer, Network, PartitionRule } from '../../lib/classifier/network.js'
 import type { Loss, Optimizer, Regularization, Schedule } from '../../lib/classifier/training.js'
 import { loadAddon } from '../../lib/engines/native.js'
 
 const { networkPass, optimizerSteps, scheduleFactors } = loadAddon()
 
 interface PassCase {
-  part: Layer['type'] | Loss['type'] | 'network'
+  part: Exclude<Layer['type'], PartitionRule['type']> | Loss['type'] | 'network'
   name: string
   network: Network
   loss: Loss

@@ -1,0 +1,65 @@
+/**
+ * Methods by name: what each says of the options. A method is nothing but defaults; whatever else is given overrules it.
+ */
+import { asRecord, oneOf } from './checks/fields.js'
+import type { BuildOptions } from './options.js'
+
+type MethodOptions = Pick<BuildOptions, 'graph' | 'partition' | 'router' | 'classifier'>
+
+const kahip = { method: 'kahip' } as const
+const byCentroids = { router: 'centroids' } as const
+const byOwnRule = { router: 'own' } as const
+
+export const methods = {
+  /** Our defaults. */
+  'neural-lsh': {},
+  /** As it is taught: hard labels, two hidden layers, bins as KaHIP made them. */
+  lecture: {
+    partition: kahip,
+    classifier: {
+      hidden: [512, 512],
+      softLabels: 0,
+      optimizer: { type: 'adam', learningRate: 1e-3 },
+      schedule: { type: 'constant' },
+      epochs: 10,
+      batchSize: 32
+    }
+  },
+  /** Lloyd (1982). */
+  kmeans: { partition: { method: 'kmeans' }, ...byCentroids },
+  /** Gong & Lazebnik, "Iterative Quantization", CVPR 2011. */
+  itq: { partition: { method: 'itq' }, ...byOwnRule },
+  /** Andoni et al., "Practical and Optimal LSH for Angular Distance", NIPS 2015. */
+  'cross-polytope': { partition: { method: 'cross-polytope' }, ...byOwnRule },
+  /** Sproull, "Refinements to nearest-neighbor searching in k-dimensional trees", 1991. */
+  'pca-tree': { partition: { method: 'pca-tree' }, ...byOwnRule },
+  /** Dasgupta & Freund, "Random projection trees and low dimensional manifolds", STOC 2008. */
+  'rp-tree': { partition: { method: 'rp-tree' }, ...byOwnRule },
+  /** Bentley (1975). */
+  'kd-tree': { partition: { method: 'kd-tree' }, ...byOwnRule }
+} as const satisfies Record<string, MethodOptions>
+
+export type Method = keyof typeof methods
+
+export const methodNames = Object.keys(methods) as Method[]
+
+export const method = oneOf<Method>(methodNames, 'neural-lsh')
+
+/** The options with what their method says of those that are not given. Throws ArgumentError. */
+export function withMethod(options: unknown): Record<string, unknown> {
+  const given = asRecord(options, 'options')
+  const defaults: MethodOptions = methods[method.read(given.method, 'method')]
+  const merged: Record<string, unknown> = { ...defaults, ...given }
+  for (const section of ['graph', 'partition', 'classifier'] as const) {
+    const own = asRecord(given[section], section)
+    merged[section] = { ...(section === 'classifier' ? beside(own, defaults[section]) : defaults[section]), ...own }
+  }
+  return merged
+}
+
+/** What a method says of the hidden layers does not hold where all layers are given. */
+function beside(own: Record<string, unknown>, { ...defaults }: MethodOptions['classifier'] = {}) {
+  if (own.layers !== undefined)
+    for (const name of ['hidden', 'activation', 'batchNorm', 'dropout'] as const) delete defaults[name]
+  return defaults
+}

@@ -1,9 +1,10 @@
 /** The pipeline of Neural LSH (Dong, Indyk, Razenshteyn & Wagner, ICLR 2020): graph, partition, classifier, bins. */
-import { calibrate, makeRouter } from './build/make-router.js'
+import { assign, calibrate, makeRouter } from './build/make-router.js'
 import { measureStages, type StageReport } from './build/measure-stages.js'
 import { needsGraph, partitionPoints } from './build/partition-points.js'
 import { type Choice, chooseGraphMethod, chooseScan } from './choices.js'
 import type {
+  Bins,
   Calibration,
   Engine,
   EpochReport,
@@ -25,7 +26,7 @@ export interface BuildReport {
   stages: StageReport[]
   /** What 'auto' stood for. */
   choices: readonly Choice[]
-  /** KaHIP: weight of the similarity graph's edges between bins. */
+  /** KaHIP: weight of the similarity graph's edges between the bins that it made, whatever was assigned later. */
   edgeCut?: number | undefined
   /** k-means: mean squared distance of a vector to its centroid. */
   meanSquaredError?: number | undefined
@@ -63,11 +64,12 @@ export async function buildIndex(
   })
   const { options, choices } = choose(vectors.length / dimensions, areBytes, asked)
   const partitioned = await partitionPoints(engine, prepared, options, stage)
-  const { labels, edgeCut, balance, meanSquaredError } = partitioned
+  const { edgeCut, meanSquaredError } = partitioned
   const trained = await stage('classifier', (job) => makeRouter(engine, prepared, options, partitioned, job))
+  const labels = await assign(engine, prepared, options, partitioned, trained, stage)
   const { asks, classifier, calibration } = await stage('exact-search', async (job) => {
     const asks = await holdOut(engine, prepared, options, trained.heldOut, job)
-    return { asks, ...(await calibrate(engine, trained, asks, labels, { ...job, onProgress: undefined })) }
+    return { asks, ...(await calibrate(engine, options, trained, asks, labels, { ...job, onProgress: undefined })) }
   })
   const grouped = await stage('bins', async (job) => {
     const to = targetOf(prepared, vectors, areBytes)
@@ -80,6 +82,7 @@ export async function buildIndex(
     scan === 'pq4' ? await stage('codes', (job) => engine.encodeFourBits(stored, options.seed, job)) : undefined
   const state: SearchState = { ...stored, classifier, scan, codes }
   const { searcher, curve } = await stage('recall', (job) => openAndLearn(engine, state, asks, job))
+  const balance = balanceOf(grouped.bins)
   const { bestEpoch } = trained
   const history = trained.history.map(({ seconds, ...epoch }) => epoch)
   const report = { stages, choices, edgeCut, balance, meanSquaredError, history, bestEpoch, calibration }
@@ -107,6 +110,12 @@ async function openAndLearn(engine: Engine, state: SearchState, asks: HeldOut, j
     searcher.close()
     throw error
   }
+}
+
+/** Largest bin / mean bin. */
+function balanceOf({ offsets, ids }: Bins): number {
+  const largest = offsets.reduce((most, end, bin) => Math.max(most, end - (offsets[bin - 1] ?? 0)), 0)
+  return (largest * (offsets.length - 1)) / ids.length
 }
 
 /** Where the reordered vectors go: the user's array is only read, an array of our own is reordered where it lies. */

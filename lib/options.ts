@@ -4,7 +4,7 @@
  * them. All errors are ArgumentErrors that name the argument as the caller wrote it and say what would be right.
  */
 
-import { isProjection, networkOf, projectionMethods } from './baselines/rules.js'
+import { hasRule, networkOf, type RuleMethod, ruleMethods } from './baselines/rules.js'
 import { checkArray, checkEntries, checkLength, checkMatrix, checkVectors, largestId } from './checks/arrays.js'
 import {
   asRecord,
@@ -36,7 +36,6 @@ import type {
   KahipMode,
   KnnGraph,
   Metric,
-  ProjectionMethod,
   ScanType,
   SimilarityGraph,
   StartingPoint
@@ -60,6 +59,7 @@ export type StageName =
   | 'similarity-graph'
   | 'partition'
   | 'classifier'
+  | 'assignment'
   | 'bins'
   | 'codes'
   | 'recall'
@@ -88,9 +88,10 @@ export interface GraphOptions {
 
 /** Who makes the bins. */
 export interface PartitionOptions {
-  /** 'kahip' (default) partitions the k-NN graph into bins of bounded size; the others need no graph. The bins of 'kmeans',
-   * 'itq' (2^b of them) and 'cross-polytope' (an even number) have the sizes that they have, the leaves of 'pca-tree',
-   * 'rp-tree' and 'kd-tree' are equally large. */
+  /** 'kahip' (default) partitions the k-NN graph into bins of bounded size; 'regression-lsh' cuts it in two again and again,
+   * with a regression that learns each cut (2^b bins); the others need no graph. The bins of 'kmeans', 'itq' (2^b) and
+   * 'cross-polytope' (an even number) have the sizes that they have, the leaves of 'pca-tree', 'rp-tree' and 'kd-tree'
+   * are equally large. */
   method?: PartitionMethod | undefined
   /** KaHIP's preconfiguration, default 'fastsocial'. */
   mode?: KahipMode | undefined
@@ -102,11 +103,15 @@ export interface PartitionOptions {
   iterations?: number | undefined
 }
 
-export type PartitionMethod = 'kahip' | 'kmeans' | ProjectionMethod
+export type PartitionMethod = 'kahip' | 'kmeans' | RuleMethod
 
 /** Who ranks the bins for a query: the trained network, the distance to the bins' centroids, or a partition's own rule:
  * the margins to a tree's hyperplanes or to ITQ's bits, the corners of a cross-polytope. */
 export type RouterType = 'classifier' | 'centroids' | 'own'
+
+/** Who has the last word on a vector's bin: the partition, or the trained router, which puts every vector where it would
+ * look for it first; 'router-bounded' into bins of at most (1 + partition.imbalance) * ceil(n / bins) vectors. */
+export type Assignment = 'partition' | 'router' | 'router-bounded'
 
 export interface BuildOptions extends RunOptions {
   /** What the other options are where they are not given; default 'neural-lsh'. See the README's table. */
@@ -122,6 +127,9 @@ export interface BuildOptions extends RunOptions {
   /** Who ranks the bins for a query, default 'classifier'; the others train nothing. */
   router?: RouterType | undefined
   classifier?: ClassifierOptions | undefined
+  /** Who has the last word on a vector's bin; default 'router-bounded' for the partition 'kahip' with a trained router,
+   * else 'partition'. */
+  assignment?: Assignment | undefined
   /** How a bin's vectors are compared with a query: 'exact', or by codes ('int8', 'pq4') with the nearest compared again
    * exactly. 'auto' (default) picks by the vectors' kind and size. */
   scan?: ScanType | 'auto' | undefined
@@ -263,7 +271,7 @@ const kahip = {
 }
 const [kmeansRounds, itqRotations] = [10, 50]
 const iterations = integer(1, 1000, kmeansRounds)
-const partitionMethods = ['kahip', 'kmeans', ...projectionMethods] as const
+const partitionMethods: readonly PartitionMethod[] = ['kahip', 'kmeans', ...ruleMethods]
 const partition = {
   method: oneOf<PartitionMethod>(partitionMethods, 'kahip'),
   ...kahip,
@@ -291,6 +299,7 @@ const indexTable = (rows: number, task: Task) => ({
   graph: graphTable(rows),
   partition,
   router: oneOf<RouterType>(['classifier', 'centroids', 'own'], 'classifier'),
+  assignment: new Optional(oneOf<Assignment>(['partition', 'router', 'router-bounded'])),
   classifier: classifierTable(task),
   scan: oneOf<ScanType | 'auto'>(['auto', 'exact', 'int8', 'pq4'], 'auto'),
   seed
@@ -299,7 +308,8 @@ const indexTable = (rows: number, task: Task) => ({
 type ReadIndexOptions = Resolved<ReturnType<typeof indexTable>>
 
 /** Every build option but how the build is run: what an index file keeps. */
-export type IndexOptions = Omit<ReadIndexOptions, 'classifier' | 'partition'> & {
+export type IndexOptions = Omit<ReadIndexOptions, 'assignment' | 'classifier' | 'partition'> & {
+  assignment: Assignment
   classifier: ClassifierSettings
   partition: ReadIndexOptions['partition'] & { iterations: number }
 }
@@ -318,8 +328,10 @@ export function resolveBuild(vectors: Float32Array, options: BuildOptions) {
   const task = readTask(asked, rows)
   const { engine, threads, signal, onProgress, ...given } = read({ ...indexTable(rows, task), ...run }, asked)
   const index = completeIndex(given, task)
-  if (index.router !== 'classifier' && options.classifier !== undefined)
+  if (!isTrained(index) && options.classifier !== undefined)
     throw new ArgumentError('classifier', `cannot be given together with router '${index.router}', which trains none`)
+  if (index.router !== 'classifier' && index.assignment !== 'partition')
+    throw new ArgumentError('assignment', `must be 'partition' with router '${index.router}', which is not trained`)
   checkGraphSize(rows, index.classifier.softLabels, 'classifier.softLabels')
   checkTraining(index.classifier, task, rows, classifierPrefix)
   routerOf(index)
@@ -339,6 +351,10 @@ function readTask(options: unknown, rows: number): Task {
   }
 }
 
+/** Whether anything is trained: the router, or the regressions of a tree. */
+const isTrained = ({ partition, router }: Pick<ReadIndexOptions, 'partition' | 'router'>) =>
+  router === 'classifier' || (router === 'own' && partition.method === 'regression-lsh')
+
 /** Routers that train nothing see the vectors as they are, and are calibrated only. */
 const untrained = { hidden: [], input: 'none', softLabels: 0 }
 
@@ -346,9 +362,11 @@ function completeIndex(options: ReadIndexOptions, task: Task): IndexOptions {
   const { partition, router } = options
   const classifier =
     router === 'classifier' ? options.classifier : read(classifierTable(task), untrained, classifierPrefix)
+  const isLearned = router === 'classifier' && partition.method === 'kahip'
   const rounds = partition.iterations ?? (partition.method === 'itq' ? itqRotations : kmeansRounds)
   return {
     ...options,
+    assignment: options.assignment ?? (isLearned ? 'router-bounded' : 'partition'),
     partition: { ...partition, iterations: rounds },
     classifier: completeClassifier(classifier, task, classifierPrefix)
   }
@@ -360,11 +378,11 @@ export const trainingOf = ({ classifier, bins }: IndexOptions) => trainingSettin
 /** The network that ranks an index's bins. Throws ArgumentError where there can be none. */
 export function routerOf(index: IndexOptions): Network {
   const { method } = index.partition
-  if (isProjection(method)) {
+  if (hasRule(method)) {
     const own = networkOf(method, index.bins, index.dimensions)
     if (index.router === 'own') return own
   } else if (index.router === 'own') {
-    const right = projectionMethods.map((one) => `'${one}'`).join(' or ')
+    const right = ruleMethods.map((one) => `'${one}'`).join(' or ')
     throw new ArgumentError('router', `'own' needs a partition.method that ranks bins by itself: ${right}`)
   }
   return trainingOf(index).network

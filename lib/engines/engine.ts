@@ -389,6 +389,14 @@ export interface Engine {
     neighborBins: Int32Array,
     job: JobOptions
   ): Promise<Calibration>
+  /** For each prepared vector the bin that the classifier finds most probable, of those that hold fewer than `largest`
+   * already; the surest vectors choose first. bins x largest is at least n. */
+  assignToBins(
+    classifier: Classifier,
+    vectors: Float32Array,
+    largest: number,
+    job: JobOptions
+  ): Promise<Int32Array<ArrayBuffer>>
   /** Whether all numbers are integers in 0 .. 255. */
   areBytes(vectors: Float32Array, job: JobOptions): Promise<boolean>
   /** Learns the codes of the vectors of a state. */

@@ -87,6 +87,7 @@ export interface Addon {
   kmeans: NativeStage<Omit<Kmeans, 'bins'>>
   projectionPartition: NativeStage<Omit<ProjectionPartition, 'bins'>>
   areBytes: NativeStage<{ areBytes: boolean }>
+  assignToBins: NativeStage<{ labels: Int32Array<ArrayBuffer> }>
   calibrateToNeighbors: NativeStage<Calibration>
   encodeFourBits: NativeStage<FourBitCodes>
   openIndex: NativeStage<{ handle: Handle }>
@@ -278,6 +279,9 @@ export function createNativeEngine(): Engine {
     groupIntoBins: (labels, bins, rows, job) => run(addon.groupIntoBins, { labels, bins, ...rows }, job),
     calibrateToNeighbors: (classifier, queries, neighborBins, job) =>
       run(addon.calibrateToNeighbors, { classifier, queries, neighborBins }, job),
+    async assignToBins(classifier, vectors, largest, job) {
+      return (await run(addon.assignToBins, { classifier, vectors, largest }, job)).labels
+    },
     async areBytes(vectors, job) {
       return (await run(addon.areBytes, { vectors }, job)).areBytes
     },

@@ -72,21 +72,15 @@ Choices chooseBins(const Router& router, const Matrix& rows, const Job& job) {
   return choices;
 }
 
-/// The rows that found no room among their choices, the surest first: each to the most probable of all bins
-/// with room.
-void placeOthers(const Router& router, const Matrix& rows, std::span<const Id> homeless,
-                 std::span<std::size_t> room, std::span<Id> labels, const Job& job) {
-  std::vector<float> logits(router.bins());
-  for (const Id row : homeless) {
-    job.check();
-    router.logits(rows.data + static_cast<std::size_t>(row) * rows.columns, 1, logits.data(), 1);
-    std::size_t best = router.bins();
-    for (std::size_t bin = 0; bin < logits.size(); ++bin) {
-      if (room[bin] > 0 && (best == logits.size() || logits[bin] > logits[best])) best = bin;
-    }
-    --room[best];
-    labels[static_cast<std::size_t>(row)] = static_cast<Id>(best);
+/// The most probable of all bins with room, for a row whose choices are full.
+Id chooseAnyBin(const Router& router, const float* row, std::span<const std::size_t> room,
+                std::span<float> logits) {
+  router.logits(row, 1, logits.data(), 1);
+  std::size_t best = room.size();
+  for (std::size_t bin = 0; bin < room.size(); ++bin) {
+    if (room[bin] > 0 && (best == room.size() || logits[bin] > logits[best])) best = bin;
   }
+  return static_cast<Id>(best);
 }
 
 }  // namespace
@@ -95,25 +89,23 @@ std::vector<Id> assignToBins(const Classifier& classifier, const Matrix& rows, s
                              const Job& job) {
   const Router router(classifier, {.bytes = false});
   const Choices choices = chooseBins(router, rows, job);
-  std::vector<Id> order(rows.rows), labels(rows.rows), homeless;
+  std::vector<Id> order(rows.rows), labels(rows.rows);
   std::iota(order.begin(), order.end(), 0);
   std::stable_sort(order.begin(), order.end(), [&](Id a, Id b) {
     return choices.sure[static_cast<std::size_t>(a)] > choices.sure[static_cast<std::size_t>(b)];
   });
   std::vector<std::size_t> room(router.bins(), largest);
+  std::vector<float> logits(router.bins());
+  const auto hasRoom = [&](Id bin) { return room[static_cast<std::size_t>(bin)] > 0; };
   for (const Id id : order) {
     const auto row = static_cast<std::size_t>(id);
     const std::span<const Id> wanted(choices.bins.data() + row * choices.each, choices.each);
-    const auto found = std::find_if(wanted.begin(), wanted.end(),
-                                    [&](Id bin) { return room[static_cast<std::size_t>(bin)] > 0; });
-    if (found == wanted.end()) {
-      homeless.push_back(id);
-      continue;
-    }
-    --room[static_cast<std::size_t>(*found)];
-    labels[row] = *found;
+    const auto found = std::find_if(wanted.begin(), wanted.end(), hasRoom);
+    if (found == wanted.end()) job.check();
+    labels[row] =
+        found != wanted.end() ? *found : chooseAnyBin(router, rows.data + row * rows.columns, room, logits);
+    --room[static_cast<std::size_t>(labels[row])];
   }
-  placeOthers(router, rows, homeless, room, labels, job);
   return labels;
 }
 

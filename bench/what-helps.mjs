@@ -48,11 +48,12 @@ const byProjections =
     (await engine.projectionPartition(vectors, dimensions, { method, bins, seed, iterations: 50, ...options }, job))
       .labels
 
+/** A trained router; `initial`: where its training starts. */
 const network =
   (options = {}) =>
-  async (data, bins, labels, seed) => {
+  async (data, bins, labels, seed, more = {}) => {
     const { softLabels = 50, ...others } = options
-    const recipe = { hidden: [512], softLabels, ...others }
+    const recipe = { hidden: [512], softLabels, ...others, ...more }
     const { vectors, dimensions, neighbors } = data
     return trainClassifier(vectors, { dimensions, labels, bins, neighbors, seed, ...recipe })
   }
@@ -87,24 +88,18 @@ const means = async ({ vectors, dimensions }, bins, labels) => {
 
 // ----------------------------------------------------------------------------------------- what is done to the bins
 
-/** Each point where the network would look for it first, but no bin larger than `largest` times the mean: the surest
- * points choose first. */
-function rebinned(largest, retrain) {
-  const rebin = async (data, bins, labels, classifier) => {
-    const probes = Math.min(bins, 32)
-    const { bins: choices, probabilities } = await route(data, bins, labels, classifier, data.vectors, probes)
-    const order = Array.from(labels.keys()).sort((a, b) => probabilities[b * probes] - probabilities[a * probes])
-    const room = new Int32Array(bins).fill(Math.min(labels.length, Math.ceil((largest * labels.length) / bins)))
-    const made = new Int32Array(labels.length)
-    for (const row of order) {
-      const ranked = choices.subarray(row * probes, (row + 1) * probes)
-      const bin = ranked.find((one) => room[one] > 0) ?? room.indexOf(Math.max(...room))
-      room[bin]--
-      made[row] = bin
-    }
-    return made
+/** Trains the router and puts each point where it would look first, in turns: so many epochs a round, in bins of at most
+ * `largest` times the mean. `warm`: the weights go on from round to round; `last`: the points move after the last round
+ * as well. */
+const inTurns = async (data, bins, labels, router, seed, { largest, epochs, warm = false, last = true }) => {
+  let classifier
+  const bound = Math.min(labels.length, Math.ceil((largest * labels.length) / bins))
+  for (const [round, count] of epochs.entries()) {
+    const initial = warm && classifier ? { parameters: classifier.parameters } : undefined
+    classifier = await router(data, bins, labels, seed, { epochs: count, initial })
+    if (last || round < epochs.length - 1) labels = await engine.assignToBins(classifier, data.vectors, bound, job)
   }
-  return Object.assign(rebin, { retrain })
+  return { labels, classifier }
 }
 
 /** The bin of most of a point's neighbors, for the share of the points whose own bin has fewest in comparison. */
@@ -145,6 +140,23 @@ const byRank = (graph, { ids, neighbors }) => {
 
 // -------------------------------------------------------------------------------------------------------- the rows
 
+const turned = (name, partition) =>
+  Object.fromEntries(
+    Object.entries({
+      'A: 10, moved': { epochs: [10] },
+      'B: 10, moved, 10 new': { epochs: [10, 10], last: false },
+      'C: 5, moved, 5, moved': { epochs: [5, 5], warm: true },
+      'D: 10, moved, 5, moved': { epochs: [10, 5], warm: true },
+      'E: 10, moved, 10, moved, 10, moved': { epochs: [10, 10, 10], warm: true },
+      'F: 10, moved, 10 new, moved': { epochs: [10, 10] },
+      'G: 4 x (3, moved)': { epochs: [3, 3, 3, 3], warm: true },
+      'H: 5, moved, 10 new, moved': { epochs: [5, 10] }
+    }).map(([how, turns]) => [
+      `${name} + 512, ${how}`,
+      { partition, router: network(), turns: { largest: 1.05, ...turns } }
+    ])
+  )
+
 const rows = {
   'k-means, T': { partition: byKmeans(), router: means },
   'k-means + linear': { partition: byKmeans(), router: network({ hidden: [] }) },
@@ -169,35 +181,10 @@ const rows = {
   'KaHIP k = 50, imbalance 1 + 512': { partition: kahip({ neighbors: 50, imbalance: 1 }), router: network() },
   'KaHIP k = 10, by rank + 512': { partition: kahip({ neighbors: 10, reweigh: byRank }), router: network() },
   'KaHIP k = 20, by rank + 512': { partition: kahip({ neighbors: 20, reweigh: byRank }), router: network() },
-  'KaHIP k = 50 + 512, re-binned': {
-    partition: kahip({ neighbors: 50 }),
-    router: network(),
-    rebin: rebinned(Infinity, false)
-  },
-  'KaHIP k = 50 + 512, re-binned 1.05': {
-    partition: kahip({ neighbors: 50 }),
-    router: network(),
-    rebin: rebinned(1.05, false)
-  },
-  'KaHIP k = 50 + 512, re-binned 1.05, retrained': {
-    partition: kahip({ neighbors: 50 }),
-    router: network(),
-    rebin: rebinned(1.05, true)
-  },
-  'KaHIP + 512, re-binned 1.05': { partition: kahip(), router: network(), rebin: rebinned(1.05, false) },
-  'KaHIP + 512, re-binned 1.05, retrained': { partition: kahip(), router: network(), rebin: rebinned(1.05, true) },
-  'KaHIP k = 20 + 512, re-binned 1.05': {
-    partition: kahip({ neighbors: 20 }),
-    router: network(),
-    rebin: rebinned(1.05, false)
-  },
-  'KaHIP k = 20 + 512, re-binned 1.05, retrained': {
-    partition: kahip({ neighbors: 20 }),
-    router: network(),
-    rebin: rebinned(1.05, true)
-  },
-  'k-means + 512, re-binned': { partition: byKmeans(), router: network(), rebin: rebinned(Infinity, false) },
-  'k-means + 512, re-binned 1.05, retrained': { partition: byKmeans(), router: network(), rebin: rebinned(1.05, true) },
+  ...turned('KaHIP k = 50', kahip({ neighbors: 50 })),
+  ...turned('KaHIP k = 20', kahip({ neighbors: 20 })),
+  ...turned('KaHIP k = 10', kahip()),
+  ...turned('k-means', byKmeans()),
   'k-means + 512, spill 10 %': { partition: byKmeans(), router: network(), spill: spilled(0.1) },
   'k-means + 512, spill 20 %': { partition: byKmeans(), router: network(), spill: spilled(0.2) },
   'KaHIP k = 50 + 512, spill 10 %': { partition: kahip({ neighbors: 50 }), router: network(), spill: spilled(0.1) },
@@ -230,13 +217,11 @@ async function route({ vectors, dimensions }, bins, labels, classifier, queries,
   return routes
 }
 
-async function measure(data, bins, { partition, router, rebin, spill }, seed) {
+async function measure(data, bins, { partition, router, turns, spill }, seed) {
   let labels = await partition(data, bins, seed)
-  let classifier = await router(data, bins, labels, seed)
-  if (rebin) {
-    labels = await rebin(data, bins, labels, classifier)
-    if (rebin.retrain) classifier = await router(data, bins, labels, seed)
-  }
+  let classifier
+  if (turns) ({ labels, classifier } = await inTurns(data, bins, labels, router, seed, turns))
+  else classifier = await router(data, bins, labels, seed)
   const second = spill ? spill(data, bins, labels) : labels
   const routes = await route(data, bins, labels, classifier, data.queries)
   const sizes = new Int32Array(bins)

@@ -1,4 +1,5 @@
 /** The pipeline of Neural LSH (Dong, Indyk, Razenshteyn & Wagner, ICLR 2020): graph, partition, classifier, bins. */
+import { choosePartition } from './build/choose-partition.js'
 import { assign, calibrate, makeRouter } from './build/make-router.js'
 import { measureStages, type StageReport } from './build/measure-stages.js'
 import { needsGraph, partitionPoints } from './build/partition-points.js'
@@ -14,7 +15,7 @@ import type {
   SearchState
 } from './engines/engine.js'
 import type { StageRunner } from './job.js'
-import type { IndexOptions } from './options.js'
+import { assignmentOf, type IndexOptions } from './options.js'
 import { type HeldOut, holdOut, learnRecall } from './stages/recall.js'
 
 /** What happened in an epoch of the training. Without the seconds, which differ from run to run: the same seed is to
@@ -62,7 +63,11 @@ export async function buildIndex(
     const prepared = await engine.prepareVectors(vectors, dimensions, metric, 'vectors', job)
     return { prepared, areBytes: await engine.areBytes(prepared, { ...job, onProgress: undefined }) }
   })
-  const { options, choices } = choose(vectors.length / dimensions, areBytes, asked)
+  const partition =
+    asked.partition.method === 'auto'
+      ? await stage('partition-choice', (job) => choosePartition(engine, prepared, asked, job, buildQuietly(engine)))
+      : undefined
+  const { options, choices } = choose(vectors.length / dimensions, areBytes, asked, partition)
   const partitioned = await partitionPoints(engine, prepared, options, stage)
   const { edgeCut, meanSquaredError } = partitioned
   const trained = await stage('classifier', (job) => makeRouter(engine, prepared, options, partitioned, job))
@@ -89,15 +94,29 @@ export async function buildIndex(
   return { state, searcher, curve, options, report }
 }
 
+/** An index in which nobody looks at the single stages. */
+const buildQuietly = (engine: Engine) => (vectors: Float32Array, options: IndexOptions, job: JobOptions) =>
+  buildIndex(engine, vectors, options, (_, work) => work(job))
+
 /** Replaces 'auto', now that the vectors are known. */
-function choose(rows: number, areBytes: boolean, options: IndexOptions) {
+function choose(
+  rows: number,
+  areBytes: boolean,
+  { partition, ...rest }: IndexOptions,
+  partitioning: Choice<'kahip' | 'kmeans'> | undefined
+) {
+  const options = { ...rest, partition: { ...partition, method: partitioning?.value ?? partition.method } }
   const { dimensions, graph, scan } = options
   const method = needsGraph(options) && graph.method === 'auto' ? chooseGraphMethod(rows, dimensions) : undefined
   const scanning = scan === 'auto' ? chooseScan(rows, dimensions, areBytes) : undefined
-  const chosen = { graph: { ...graph, method: method?.value ?? graph.method }, scan: scanning?.value ?? scan }
+  const chosen = {
+    graph: { ...graph, method: method?.value ?? graph.method },
+    scan: scanning?.value ?? scan,
+    assignment: assignmentOf(options)
+  }
   return {
     options: { ...options, ...chosen },
-    choices: [method, scanning].filter((choice) => choice !== undefined)
+    choices: [partitioning, method, scanning].filter((choice) => choice !== undefined)
   }
 }
 

@@ -55,6 +55,7 @@ export interface Progress {
 
 export type StageName =
   | 'prepare'
+  | 'partition-choice'
   | 'knn-graph'
   | 'similarity-graph'
   | 'partition'
@@ -88,11 +89,12 @@ export interface GraphOptions {
 
 /** Who makes the bins. */
 export interface PartitionOptions {
-  /** 'kahip' (default) partitions the k-NN graph into bins of bounded size; 'regression-lsh' cuts it in two again and again,
+  /** 'auto' tries 'kahip' and 'kmeans' on a sample, takes what needs fewer candidates and says so in the report.
+   * 'kahip' (default) partitions the k-NN graph into bins of bounded size; 'regression-lsh' cuts it in two again and again,
    * with a regression that learns each cut (2^b bins); the others need no graph. The bins of 'kmeans', 'itq' (2^b) and
    * 'cross-polytope' (an even number) have the sizes that they have, the leaves of 'pca-tree', 'rp-tree' and 'kd-tree'
    * are equally large. */
-  method?: PartitionMethod | undefined
+  method?: PartitionMethod | 'auto' | undefined
   /** KaHIP's preconfiguration, default 'fastsocial'. */
   mode?: KahipMode | undefined
   /** KaHIP: every bin holds at most (1 + imbalance) * ceil(n / bins) vectors; 0 to 1, default 0.03. */
@@ -127,9 +129,9 @@ export interface BuildOptions extends RunOptions {
   /** Who ranks the bins for a query, default 'classifier'; the others train nothing. */
   router?: RouterType | undefined
   classifier?: ClassifierOptions | undefined
-  /** Who has the last word on a vector's bin; default 'router-bounded' for the partition 'kahip' with a trained router,
-   * else 'partition'. */
-  assignment?: Assignment | undefined
+  /** Who has the last word on a vector's bin; 'auto' (default): 'router-bounded' for the partition 'kahip' with a trained
+   * router, else 'partition'. */
+  assignment?: Assignment | 'auto' | undefined
   /** How a bin's vectors are compared with a query: 'exact', or by codes ('int8', 'pq4') with the nearest compared again
    * exactly. 'auto' (default) picks by the vectors' kind and size. */
   scan?: ScanType | 'auto' | undefined
@@ -271,9 +273,9 @@ const kahip = {
 }
 const [kmeansRounds, itqRotations] = [10, 50]
 const iterations = integer(1, 1000, kmeansRounds)
-const partitionMethods: readonly PartitionMethod[] = ['kahip', 'kmeans', ...ruleMethods]
+const partitionMethods: readonly (PartitionMethod | 'auto')[] = ['kahip', 'kmeans', ...ruleMethods, 'auto']
 const partition = {
-  method: oneOf<PartitionMethod>(partitionMethods, 'kahip'),
+  method: oneOf<PartitionMethod | 'auto'>(partitionMethods, 'kahip'),
   ...kahip,
   iterations: new Optional(integer(1, 1000))
 }
@@ -299,7 +301,7 @@ const indexTable = (rows: number, task: Task) => ({
   graph: graphTable(rows),
   partition,
   router: oneOf<RouterType>(['classifier', 'centroids', 'own'], 'classifier'),
-  assignment: new Optional(oneOf<Assignment>(['partition', 'router', 'router-bounded'])),
+  assignment: oneOf<Assignment | 'auto'>(['auto', 'partition', 'router', 'router-bounded'], 'auto'),
   classifier: classifierTable(task),
   scan: oneOf<ScanType | 'auto'>(['auto', 'exact', 'int8', 'pq4'], 'auto'),
   seed
@@ -308,8 +310,7 @@ const indexTable = (rows: number, task: Task) => ({
 type ReadIndexOptions = Resolved<ReturnType<typeof indexTable>>
 
 /** Every build option but how the build is run: what an index file keeps. */
-export type IndexOptions = Omit<ReadIndexOptions, 'assignment' | 'classifier' | 'partition'> & {
-  assignment: Assignment
+export type IndexOptions = Omit<ReadIndexOptions, 'classifier' | 'partition'> & {
   classifier: ClassifierSettings
   partition: ReadIndexOptions['partition'] & { iterations: number }
 }
@@ -330,7 +331,7 @@ export function resolveBuild(vectors: Float32Array, options: BuildOptions) {
   const index = completeIndex(given, task)
   if (!isTrained(index) && options.classifier !== undefined)
     throw new ArgumentError('classifier', `cannot be given together with router '${index.router}', which trains none`)
-  if (index.router !== 'classifier' && index.assignment !== 'partition')
+  if (index.router !== 'classifier' && assignmentOf(index) !== 'partition')
     throw new ArgumentError('assignment', `must be 'partition' with router '${index.router}', which is not trained`)
   checkGraphSize(rows, index.classifier.softLabels, 'classifier.softLabels')
   checkTraining(index.classifier, task, rows, classifierPrefix)
@@ -351,6 +352,16 @@ function readTask(options: unknown, rows: number): Task {
   }
 }
 
+/** Who has the last word where that is left to us. */
+export const assignmentOf = ({
+  assignment,
+  partition,
+  router
+}: Pick<ReadIndexOptions, 'assignment' | 'partition' | 'router'>) => {
+  if (assignment !== 'auto') return assignment
+  return router === 'classifier' && partition.method === 'kahip' ? 'router-bounded' : 'partition'
+}
+
 /** Whether anything is trained: the router, or the regressions of a tree. */
 const isTrained = ({ partition, router }: Pick<ReadIndexOptions, 'partition' | 'router'>) =>
   router === 'classifier' || (router === 'own' && partition.method === 'regression-lsh')
@@ -362,11 +373,9 @@ function completeIndex(options: ReadIndexOptions, task: Task): IndexOptions {
   const { partition, router } = options
   const classifier =
     router === 'classifier' ? options.classifier : read(classifierTable(task), untrained, classifierPrefix)
-  const isLearned = router === 'classifier' && partition.method === 'kahip'
   const rounds = partition.iterations ?? (partition.method === 'itq' ? itqRotations : kmeansRounds)
   return {
     ...options,
-    assignment: options.assignment ?? (isLearned ? 'router-bounded' : 'partition'),
     partition: { ...partition, iterations: rounds },
     classifier: completeClassifier(classifier, task, classifierPrefix)
   }

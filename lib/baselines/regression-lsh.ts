@@ -32,14 +32,18 @@ export async function regressionTree(engine: Engine, vectors: Float32Array, opti
   const labels = new Int32Array(rows)
   const parameters = new Float32Array((bins - 1) * (dimensions + 1))
   const all = new Int32Array(rows)
-  await eachRow(rows, job.signal, (row) => void (all[row] = row))
+  await eachRow(rows, job.signal, (row) => {
+    all[row] = row
+  })
   const waiting: Node[] = [{ rows: all, leaves: bins, firstBin: 0, number: 0 }]
   for (let done = 0, node = waiting.pop(); node !== undefined; done++, node = waiting.pop()) {
     job.onProgress?.(done, 2 * bins - 1)
     const { leaves, firstBin, number } = node
     const members = node.rows
     if (leaves === 1) {
-      await eachRow(members.length, job.signal, (i) => void (labels[members[i] as number] = firstBin))
+      await eachRow(members.length, job.signal, (i) => {
+        labels[members[i] as number] = firstBin
+      })
       continue
     }
     const half = leaves / 2

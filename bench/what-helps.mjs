@@ -143,14 +143,13 @@ const byRank = (graph, { ids, neighbors }) => {
 const turned = (name, partition) =>
   Object.fromEntries(
     Object.entries({
-      'A: 10, moved': { epochs: [10] },
-      'B: 10, moved, 10 new': { epochs: [10, 10], last: false },
-      'C: 5, moved, 5, moved': { epochs: [5, 5], warm: true },
-      'D: 10, moved, 5, moved': { epochs: [10, 5], warm: true },
-      'E: 10, moved, 10, moved, 10, moved': { epochs: [10, 10, 10], warm: true },
-      'F: 10, moved, 10 new, moved': { epochs: [10, 10] },
-      'G: 4 x (3, moved)': { epochs: [3, 3, 3, 3], warm: true },
-      'H: 5, moved, 10 new, moved': { epochs: [5, 10] }
+      moved: { epochs: [10] },
+      'moved, trained again': { epochs: [10, 10], last: false },
+      'moved, trained further': { epochs: [10, 10], last: false, warm: true },
+      'moved after 5 epochs, trained again': { epochs: [5, 10], last: false },
+      'moved after 3 epochs, trained again': { epochs: [3, 10], last: false },
+      'moved and trained again, twice': { epochs: [10, 10, 10], last: false },
+      'moved, trained again, moved': { epochs: [10, 10] }
     }).map(([how, turns]) => [
       `${name} + 512, ${how}`,
       { partition, router: network(), turns: { largest: 1.05, ...turns } }

@@ -1,6 +1,6 @@
 /** The pipeline of Neural LSH (Dong, Indyk, Razenshteyn & Wagner, ICLR 2020): graph, partition, classifier, bins. */
 import { choosePartition } from './build/choose-partition.js'
-import { assign, calibrate, makeRouter } from './build/make-router.js'
+import { calibrate, makeBins } from './build/make-router.js'
 import { measureStages, type StageReport } from './build/measure-stages.js'
 import { needsGraph, partitionPoints } from './build/partition-points.js'
 import { type Choice, chooseGraphMethod, chooseScan } from './choices.js'
@@ -70,8 +70,7 @@ export async function buildIndex(
   const { options, choices } = choose(vectors.length / dimensions, areBytes, asked, partition)
   const partitioned = await partitionPoints(engine, prepared, options, stage)
   const { edgeCut, meanSquaredError } = partitioned
-  const trained = await stage('classifier', (job) => makeRouter(engine, prepared, options, partitioned, job))
-  const labels = await assign(engine, prepared, options, partitioned, trained, stage)
+  const { labels, ranking: trained } = await makeBins(engine, prepared, options, partitioned, stage)
   const { asks, classifier, calibration } = await stage('exact-search', async (job) => {
     const asks = await holdOut(engine, prepared, options, trained.heldOut, job)
     return { asks, ...(await calibrate(engine, options, trained, asks, labels, { ...job, onProgress: undefined })) }
@@ -102,10 +101,11 @@ const buildQuietly = (engine: Engine) => (vectors: Float32Array, options: IndexO
 function choose(
   rows: number,
   areBytes: boolean,
-  { partition, ...rest }: IndexOptions,
+  asked: IndexOptions,
   partitioning: Choice<'kahip' | 'kmeans'> | undefined
 ) {
-  const options = { ...rest, partition: { ...partition, method: partitioning?.value ?? partition.method } }
+  const partition = { ...asked.partition, method: partitioning?.value ?? asked.partition.method }
+  const options = { ...asked, partition }
   const { dimensions, graph, scan } = options
   const method = needsGraph(options) && graph.method === 'auto' ? chooseGraphMethod(rows, dimensions) : undefined
   const scanning = scan === 'auto' ? chooseScan(rows, dimensions, areBytes) : undefined

@@ -59,8 +59,8 @@ export type StageName =
   | 'knn-graph'
   | 'similarity-graph'
   | 'partition'
-  | 'classifier'
   | 'assignment'
+  | 'classifier'
   | 'bins'
   | 'codes'
   | 'recall'
@@ -111,8 +111,9 @@ export type PartitionMethod = 'kahip' | 'kmeans' | RuleMethod
  * the margins to a tree's hyperplanes or to ITQ's bits, the corners of a cross-polytope. */
 export type RouterType = 'classifier' | 'centroids' | 'own'
 
-/** Who has the last word on a vector's bin: the partition, or the trained router, which puts every vector where it would
- * look for it first; 'router-bounded' into bins of at most (1 + partition.imbalance) * ceil(n / bins) vectors. */
+/** Who has the last word on a vector's bin: the partition; or the trained router, which puts every vector where it would
+ * look for it first; or 'router-bounded', the same in bins of at most (1 + partition.imbalance) * ceil(n / bins) vectors,
+ * on which the router is then trained again. */
 export type Assignment = 'partition' | 'router' | 'router-bounded'
 
 export interface BuildOptions extends RunOptions {

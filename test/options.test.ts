@@ -23,7 +23,7 @@ test('every option has its documented default', (t) => {
       graph: { neighbors: 10, method: 'auto' },
       partition: { method: 'kahip', mode: 'fastsocial', imbalance: 0.03, seeds: 1, iterations: 10 },
       router: 'classifier',
-      assignment: 'router-bounded',
+      assignment: 'auto',
       classifier: {
         hidden: [512],
         activation: 'relu',

@@ -140,11 +140,22 @@ export interface SearchOptions {
   /** Probability to reach, above 0, at most 1. */
   mass?: number | undefined
   /** Share of the true 10 nearest to find on average, above 0, at most 1; what it takes the index has learned from
-   * vectors that its classifier was not trained on. */
+   * vectors that its classifier was not trained on. Of what lies within a radius it is no promise, only a guide: the
+   * farther the radius reaches beyond the 10 nearest, the smaller is the share that is found. */
   recall?: number | undefined
 }
 
 export interface SearchBatchOptions extends SearchOptions, Omit<RunOptions, 'engine'> {}
+
+/** How near, and which bins are read: as in SearchOptions, until they hold at least one vector. */
+export interface RadiusOptions extends Omit<SearchOptions, 'k'> {
+  /** The largest distance that counts, in the metric's own distance as searches return it: SQUARED Euclidean for
+   * 'euclidean' (for all within 5, say 25), 1 - cosine, or negated inner product. What is exactly as far is found, too.
+   * A finite number, from 0 but for 'inner-product'. */
+  radius: number
+}
+
+export interface RadiusBatchOptions extends RadiusOptions, Omit<RunOptions, 'engine'> {}
 
 export interface RouteOptions {
   /** Bins to return, 1 to the number of bins; default: all. */

@@ -131,6 +131,14 @@ export const searchFlags = {
   )
 }
 
+export const radiusFlag = {
+  radius: number(
+    'D',
+    "Find all within this distance instead of the K nearest: in the metric's own distance, which for euclidean is squared.",
+    'radius'
+  )
+}
+
 export const evaluateFlags = {
   truth: text(
     'FILE',

@@ -16,6 +16,8 @@ export interface Flag<T> {
   path?: string
   /** Where the help lists it. */
   section?: Section
+  /** How the help writes it, where that is not --name. */
+  spelling?: string
   parse: (value: string, name: string) => T
 }
 
@@ -43,8 +45,8 @@ export const number = (valueName: string, meaning: string, path?: string): Flag<
   parse: parseNumber
 })
 
-const choice = <T extends string>(names: readonly T[], meaning: string): Flag<T> => ({
-  valueName: 'NAME',
+export const choice = <T extends string>(names: readonly T[], meaning: string, valueName = 'NAME'): Flag<T> => ({
+  valueName,
   meaning,
   parse(value, name) {
     const chosen = names.find((one) => one === value)

@@ -45,7 +45,7 @@ export const courseSearch = defineCommand({
       meaning: 'The 10 nearest, and all within 2800, in 5 bins.'
     },
     {
-      line: 'nlsh_search -d train.idx3-ubyte -q test.idx3-ubyte -i mnist.nlsh -o output.txt -type mnist -range false',
+      line: 'nlsh_search -d train.idx -q test.idx -i mnist.nlsh -o output.txt -type mnist -range false',
       meaning: 'Only the nearest neighbor of each.'
     }
   ],

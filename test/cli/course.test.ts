@@ -13,7 +13,7 @@ import { courseSearch } from '../../lib/cli/course/search.js'
 import { NeuralLSH, readVectors, writeFvecs } from '../../lib/index.js'
 import { encodeVecs } from '../formats/encode.js'
 import { ranking } from '../support/vectors.js'
-import { runProgram, start, wordsFile } from './run.js'
+import { programs, runProgram, start, wordsFile } from './run.js'
 
 const rows = 1500
 const asked = 150
@@ -335,6 +335,12 @@ for (const [program, command] of [
     t.true(stdout.split('\n').every((line) => line.length <= 100))
   })
 }
+
+test('the package offers the programs that are tested here', async (t) => {
+  const { bin } = JSON.parse(await readFile(new URL('../../package.json', import.meta.url), 'utf8'))
+  const sources = Object.entries(programs).map(([name, file]) => [name, `./dist/cli/${file.replace(/ts$/, 'js')}`])
+  t.deepEqual(bin, Object.fromEntries(sources))
+})
 
 test('one dash or two; numbers, and what has two already, stay as they are', (t) => {
   t.deepEqual(withTwoDashes(['-type', 'sift', '-N', '-1', '--lr', '1e-3', '-range=true', '-']), [

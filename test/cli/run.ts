@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 import type { ExecutionContext } from 'ava'
 
 /** The programs of the package, as its package.json names them. */
-const programs = {
+export const programs = {
   'neural-lsh': 'main.ts',
   nlsh_build: 'course/nlsh-build.ts',
   nlsh_search: 'course/nlsh-search.ts'

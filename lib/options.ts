@@ -140,8 +140,7 @@ export interface SearchOptions {
   /** Probability to reach, above 0, at most 1. */
   mass?: number | undefined
   /** Share of the true 10 nearest to find on average, above 0, at most 1; what it takes the index has learned from
-   * vectors that its classifier was not trained on. Of what lies within a radius it is no promise, only a guide: the
-   * farther the radius reaches beyond the 10 nearest, the smaller is the share that is found. */
+   * vectors that its classifier was not trained on. */
   recall?: number | undefined
 }
 
@@ -153,6 +152,9 @@ export interface RadiusOptions extends Omit<SearchOptions, 'k'> {
    * 'euclidean' (for all within 5, say 25), 1 - cosine, or negated inner product. What is exactly as far is found, too.
    * A finite number, from 0 but for 'inner-product'. */
   radius: number
+  /** As in SearchOptions, that is learned for the 10 nearest, and here only a guide: the farther the radius reaches beyond
+   * them, the smaller is the share that is found. */
+  recall?: number | undefined
 }
 
 export interface RadiusBatchOptions extends RadiusOptions, Omit<RunOptions, 'engine'> {}

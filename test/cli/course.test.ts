@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { gunzipSync } from 'node:zlib'
 import test from 'ava'
+import type { Context } from '../../lib/cli/command.js'
 import { checkData } from '../../lib/cli/course/agreement.js'
 import { courseBuild } from '../../lib/cli/course/build.js'
 import { withTwoDashes } from '../../lib/cli/course/flags.js'
@@ -354,6 +355,25 @@ test('one dash or two; numbers, and what has two already, stay as they are', (t)
     '-'
   ])
 })
+
+for (const stage of ['search', 'exact-search', 'range-search']) {
+  test(`nlsh_search that is stopped in its stage ${stage} leaves no file`, async (t) => {
+    const controller = new AbortController()
+    const onProgress = (progress: { stage: string }) => {
+      if (progress.stage === stage) controller.abort(new Error('enough'))
+    }
+    const context: Context = {
+      signal: controller.signal,
+      positionals: [],
+      print: () => undefined,
+      printJson: () => undefined,
+      progress: () => ({ onProgress, follow: (work) => work })
+    }
+    const values = { d: data, q: queries, i: index, o: inFolder(`${stage}.txt`), type: 'sift' }
+    await t.throwsAsync(courseSearch.run(values, context), { message: 'enough' })
+    t.false((await readdir(folder)).some((name) => name.startsWith(`${stage}.txt`)))
+  })
+}
 
 test('Ctrl-C stops nlsh_build within a second, with 130, and leaves no file', async (t) => {
   const args = ['-d', data, '-i', inFolder('stopped.nlsh'), '-type', 'sift', '--m', '12', '--epochs', '10000']

@@ -157,6 +157,19 @@ export interface SearchOptions {
 
 export interface SearchBatchOptions extends SearchOptions, Omit<RunOptions, 'engine'> {}
 
+/** How near, and which bins are read: as in SearchOptions, until they hold at least one vector. */
+export interface RadiusOptions extends Omit<SearchOptions, 'k'> {
+  /** The largest distance that counts, in the metric's own distance as searches return it: SQUARED Euclidean for
+   * 'euclidean' (for all within 5, say 25), 1 - cosine, or negated inner product. What is exactly as far is found, too.
+   * A finite number, from 0 but for 'inner-product'. */
+  radius: number
+  /** As in SearchOptions, that is learned for the 10 nearest, and here only a guide: the farther the radius reaches beyond
+   * them, the smaller is the share that is found. */
+  recall?: number | undefined
+}
+
+export interface RadiusBatchOptions extends RadiusOptions, Omit<RunOptions, 'engine'> {}
+
 export interface RouteOptions {
   /** Bins to return, 1 to the number of bins; default: all. */
   probes?: number | undefined

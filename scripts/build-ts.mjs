@@ -1,6 +1,6 @@
-// Compiles lib/ to dist/, which then holds nothing of earlier versions, and makes the command executable.
+// Compiles lib/ to dist/, which then holds nothing of earlier versions, and makes the commands executable.
 import { spawnSync } from 'node:child_process'
-import { chmodSync, rmSync } from 'node:fs'
+import { chmodSync, readFileSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -11,5 +11,6 @@ const typescript = path.dirname(createRequire(import.meta.url).resolve('typescri
 rmSync(path.join(root, 'dist'), { recursive: true, force: true })
 const compiler = path.join(typescript, 'bin', 'tsc')
 const { status } = spawnSync(process.execPath, [compiler, '-p', 'tsconfig.build.json'], { cwd: root, stdio: 'inherit' })
-chmodSync(path.join(root, 'dist', 'cli', 'main.js'), 0o755)
+const { bin } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'))
+for (const command of Object.values(bin)) chmodSync(path.join(root, command), 0o755)
 process.exitCode = status ?? 1

@@ -80,7 +80,8 @@ export interface RunOptions {
 }
 
 export interface GraphOptions {
-  /** Nearest neighbors of each vector in the graph, 1 to n - 1; default min(10, n - 1). */
+  /** Nearest neighbors of each vector in the graph that is partitioned, 1 to n - 1; default: the square root of n, but from
+   * 10 to 50, and 20 beyond 250,000 vectors. */
   neighbors?: number | undefined
   /** 'exact' compares all pairs, 'approximate' those that meet in one of many random leaves; 'auto' (default) takes exact where
    * that is a matter of seconds, and says so in the report. */
@@ -274,7 +275,8 @@ const onProgress = optional<(progress: Progress) => void>('a function', (value) 
 export const searchRun = { threads, signal, onProgress }
 const run = { engine: oneOf<EngineChoice>(engineChoices, 'auto'), ...searchRun }
 
-const neighbors = (rows: number) => integer(1, rows - 1, Math.min(10, rows - 1), 'one less than the number of vectors')
+const neighbors = (rows: number, fallback = 10) =>
+  integer(1, rows - 1, Math.min(fallback, rows - 1), 'one less than the number of vectors')
 
 const bins = (rows: number, fallback?: number) => integer(2, rows, fallback, 'the number of vectors')
 /** By default the power of two nearest to the square root of n. */
@@ -304,7 +306,14 @@ export type Run = Resolved<typeof searchRun>
 const graphMethod = (fallback: GraphMethod | 'auto') =>
   oneOf<GraphMethod | 'auto'>(['auto', 'exact', 'approximate'], fallback)
 
-const graphTable = (rows: number) => ({ neighbors: neighbors(rows), method: graphMethod('auto') })
+/** More neighbors make a better partition (docs/what-helps.md) as long as they are few beside all vectors, and take KaHIP
+ * minutes where these are many. */
+const graphNeighbors = (rows: number) => (rows > 250_000 ? 20 : Math.min(50, Math.max(10, Math.floor(Math.sqrt(rows)))))
+
+const graphTable = (rows: number) => ({
+  neighbors: neighbors(rows, graphNeighbors(rows)),
+  method: graphMethod('auto')
+})
 
 /** What decides which index is built, for n = `rows`. */
 const indexTable = (rows: number, task: Task) => ({

@@ -65,7 +65,7 @@ test('the loss falls at every iteration, to where it falls for NumPy', async (t)
   const { losses } = await partition(vectors, dimensions, { method: 'itq', bins, iterations: 50 })
   t.is(losses.length, 50)
   for (let i = 1; i < 50; i++) t.true((losses[i] as number) <= (losses[i - 1] as number) * (1 + 1e-7), `${i}`)
-  t.true((losses[9] as number) < (losses[0] as number) * 0.95)
+  t.true((losses[49] as number) < (losses[0] as number) * 0.93)
   const [least, most] = [Math.min(...reference.itq.losses), Math.max(...reference.itq.losses)]
   const last = losses[49] as number
   t.log(`loss ${last.toFixed(4)}; NumPy, ten starts: ${least.toFixed(4)} to ${most.toFixed(4)}`)

@@ -13,7 +13,7 @@ namespace neural_lsh::cpu {
 namespace {
 
 constexpr std::size_t mostCandidates = 16;  // bins that a row looks at
-constexpr std::size_t mostRounds = 20;  // later ones only pass the last rows to and fro
+constexpr std::size_t mostRounds = 20;      // later ones only pass the last rows to and fro
 
 /// What it costs a row to go to another bin.
 struct Offer {

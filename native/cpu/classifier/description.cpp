@@ -191,6 +191,11 @@ std::size_t NetworkDescription::multiplyAdds() const {
   return sum;
 }
 
+bool isPartitionRule(const LayerDescription& layer) {
+  return layer.type == LayerType::treeLeaves || layer.type == LayerType::signCodes ||
+         layer.type == LayerType::crossPolytope;
+}
+
 NetworkDescription describeNetwork(ImageShape input, std::vector<LayerDescription> layers) {
   const Check checkInput("inputShape");
   const auto& [channels, height, width] = input;

@@ -91,6 +91,9 @@ struct NetworkDescription {
   std::size_t multiplyAdds() const;
 };
 
+/// Whether the layer is the rule of a partition by projections.
+bool isPartitionRule(const LayerDescription& layer);
+
 /// Fills in shapes and offsets. Throws Error ERR_NLSH_ARGUMENT naming the layer ("layers[3]") when a layer
 /// does not fit what enters it, and when sizes overflow.
 NetworkDescription describeNetwork(ImageShape input, std::vector<LayerDescription> layers);

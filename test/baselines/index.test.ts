@@ -16,7 +16,7 @@ const classical = (Object.keys(methods) as Method[]).filter((name) => name !== '
 const bins = 32
 const probes = [1, 2, 3, 5, 8, 12, 18, 25, bins]
 
-const words = readWords(3000)
+const words = readWords(2000)
 
 async function build(options: Partial<BuildOptions>) {
   const { vectors, dimensions } = await words
@@ -64,9 +64,11 @@ for (const method of classical) {
 
 test('a network can be trained on any of the partitions', async (t) => {
   for (const method of ['itq', 'pca-tree', 'balanced-kmeans'] as const) {
-    const { index, queries } = await build({ method, router: 'classifier', classifier: { hidden: [32], epochs: 3 } })
+    const classifier = { hidden: [64], epochs: 15, batchSize: 64 }
+    const { index, queries } = await build({ method, router: 'classifier', classifier })
     const { curve } = await index.evaluate(queries, { k: 10, probes: [5] })
-    t.true((curve[0]?.accuracy as number) > 0.5)
+    t.log(`${method}: ${curve[0]?.accuracy}`)
+    t.true((curve[0]?.accuracy as number) > 0.6)
     index.close()
   }
 })

@@ -1,6 +1,6 @@
 /** Every option of NeuralLSH.build as an option of the commands; `dimensions` comes from the file. */
 
-import { projectionMethods } from '../baselines/rules.js'
+import { ruleMethods } from '../baselines/rules.js'
 import { activationTypes } from '../classifier/layers.js'
 import { recipe } from '../classifier/options.js'
 import { methodNames } from '../methods.js'
@@ -33,10 +33,10 @@ const indexFlags = {
   seeds: number('N', 'KaHIP: keep the best of partitions with so many seeds. Default: 1.', 'partition.seeds'),
   'partition.method': text(
     'NAME',
-    `Who partitions: kahip, kmeans, ${projectionMethods.join(', ')}. Default: kahip.`,
+    `Who partitions: kahip, kmeans, ${ruleMethods.join(', ')}. Default: kahip.`,
     'partition.method'
   ),
-  iterations: number('N', 'Rounds of k-means (10) over its sample, rotations of itq (50).', 'partition.iterations'),
+  iterations: number('N', 'k-means: rounds over its sample; itq: rotations (50). Default: 10.', 'partition.iterations'),
   largest: number(
     'X',
     'k-means: a bin holds at most so many times the mean. Default: any number.',

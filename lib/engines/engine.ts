@@ -369,7 +369,7 @@ export interface Engine {
   kmeans(
     vectors: Float32Array,
     dimensions: number,
-    options: { bins: number; iterations: number; seed: number; largest: number | undefined },
+    options: { bins: number; iterations: number; seed: number; largest?: number | undefined },
     job: JobOptions
   ): Promise<Kmeans>
   /** Bins by projections of prepared vectors: ITQ, cross-polytope LSH, trees of hyperplanes. */

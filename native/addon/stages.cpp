@@ -234,12 +234,12 @@ Napi::Value assignToBins(const Napi::CallbackInfo& info) {
           "must leave room for all vectors");
   const auto result = Napi::Object::New(info.Env());
   const auto labels = output<std::int32_t>(result, "labels", vectors.rows);
-  return startJob(info[1].As<Napi::Object>(),
-                  {request, result,
-                   [classifier, vectors, largest, labels](const Job& job) {
-                     copy(cpu::assignToBins(*classifier, vectors, largest, job), labels);
-                   },
-                   nullptr});
+  return startJob(info[1].As<Napi::Object>(), {request, result,
+                                               [classifier, vectors, largest, labels](const Job& job) {
+                                                 copy(cpu::assignToBins(*classifier, vectors, largest, job),
+                                                      labels);
+                                               },
+                                               nullptr});
 }
 
 /// Whether all numbers are integers in 0 .. 255, as bytes hold them.

@@ -1,7 +1,7 @@
 /**
  * k-means, with bins of any size and of bounded size, beside faiss on all cores: seconds and the mean squared error over
- * all rows; and what the share of our time
- * would be if it were nothing but the products of every row with every centroid, once, at the machine's peak.
+ * all rows; and what the share of our time would be if it were nothing but the products of every row with every centroid,
+ * once, at the machine's peak.
  *
  *     npm run data -- sift && npm run build:native && node bench/kmeans.mjs [ROWS BINS ...]
  *

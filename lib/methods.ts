@@ -47,6 +47,8 @@ export const methods = {
   'regression-lsh': { graph: { neighbors: 10 }, partition: { method: 'regression-lsh' }, ...byOwnRule },
   /** Lloyd (1982). */
   kmeans: { partition: { method: 'kmeans' }, ...byCentroids },
+  /** With bins of nearly equal size. */
+  'balanced-kmeans': { partition: { method: 'kmeans', largest: 1.05 }, ...byCentroids },
   /** Gong & Lazebnik, "Iterative Quantization", CVPR 2011. */
   itq: { partition: { method: 'itq' }, ...byOwnRule },
   /** Andoni et al., "Practical and Optimal LSH for Angular Distance", NIPS 2015. */

@@ -104,6 +104,8 @@ export interface PartitionOptions {
   seeds?: number | undefined
   /** k-means: rounds over its sample; ITQ: rotations; 1 to 1000, default 10 and 50. */
   iterations?: number | undefined
+  /** k-means: a bin holds at most so many times the mean, 1 to 1000; default: any number. */
+  largest?: number | undefined
 }
 
 export type PartitionMethod = 'kahip' | 'kmeans' | RuleMethod
@@ -230,6 +232,9 @@ export interface KmeansOptions extends RunOptions {
   bins: number
   /** Rounds over the sample, 1 to 1000, default 10. */
   iterations?: number | undefined
+  /** A bin holds at most so many times the mean, rounded down, and at least the mean rounded up; 1 to 1000, default: any
+   * number. A vector then goes to a bin with room whose centroid is near. */
+  largest?: number | undefined
   /** 0 to 2^31 - 1, default 1. */
   seed?: number | undefined
 }
@@ -289,11 +294,13 @@ const kahip = {
 }
 const [kmeansRounds, itqRotations] = [10, 50]
 const iterations = integer(1, 1000, kmeansRounds)
+const largest = new Optional(real(1, 1000))
 const partitionMethods: readonly (PartitionMethod | 'auto')[] = ['kahip', 'kmeans', ...ruleMethods, 'auto']
 const partition = {
   method: oneOf<PartitionMethod | 'auto'>(partitionMethods, 'kahip'),
   ...kahip,
-  iterations: new Optional(integer(1, 1000))
+  iterations: new Optional(integer(1, 1000)),
+  largest
 }
 
 export const results = (rows: number) => integer(1, rows, Math.min(10, rows), 'the number of vectors')
@@ -445,7 +452,7 @@ export function resolvePartitionGraph(graph: SimilarityGraph, options: Partition
 export function resolveKmeans(vectors: Float32Array, options: KmeansOptions) {
   const rows = checkVectors(vectors, readDimensions(options))
   return read(
-    { dimensions, bins: integer(1, rows, undefined, 'the number of vectors'), iterations, seed, ...run },
+    { dimensions, bins: integer(1, rows, undefined, 'the number of vectors'), iterations, largest, seed, ...run },
     options
   )
 }

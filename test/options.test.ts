@@ -21,7 +21,7 @@ test('every option has its documented default', (t) => {
       bins: 32,
       metric: 'euclidean',
       graph: { neighbors: 10, method: 'auto' },
-      partition: { method: 'kahip', mode: 'fastsocial', imbalance: 0.03, seeds: 1, iterations: 10 },
+      partition: { method: 'kahip', mode: 'fastsocial', imbalance: 0.03, seeds: 1, iterations: 10, largest: undefined },
       router: 'classifier',
       assignment: 'auto',
       classifier: {
@@ -122,6 +122,7 @@ const wrong: [object, string, RegExp][] = [
   [{ partition: { mode: 'slow' } }, 'partition.mode', /'ecosocial'/],
   [{ partition: { seeds: 0 } }, 'partition.seeds', /1 to 100/],
   [{ partition: { iterations: 1001 } }, 'partition.iterations', /1 to 1000/],
+  [{ partition: { method: 'kmeans', largest: 0.9 } }, 'partition.largest', /1 to 1000/],
   [{ router: 'tree' }, 'router', /'classifier' or 'centroids'/],
   [{ router: 'centroids', classifier: {} }, 'classifier', /router 'centroids'/],
   [{ router: 'own' }, 'router', /needs a partition\.method/],

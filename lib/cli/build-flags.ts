@@ -1,9 +1,17 @@
 /** Every option of NeuralLSH.build as an option of the commands; `dimensions` comes from the file. */
+
+import { ruleMethods } from '../baselines/rules.js'
 import { activationTypes } from '../classifier/layers.js'
 import { recipe } from '../classifier/options.js'
+import { methodNames } from '../methods.js'
 import { type Flag, inSection, number, numbers, parseNumber, text, toggle, UsageError } from './flags.js'
 
 const indexFlags = {
+  method: text(
+    'NAME',
+    `What the other options are where they are not given: ${methodNames.join(', ')}. Default: neural-lsh.`,
+    'method'
+  ),
   bins: number(
     'M',
     'Bins to partition into. Default: the power of two nearest to the square root of the rows.',
@@ -23,11 +31,20 @@ const indexFlags = {
   ),
   imbalance: number('SHARE', 'How much larger than the mean a bin may be. Default: 0.03.', 'partition.imbalance'),
   seeds: number('N', 'KaHIP: keep the best of partitions with so many seeds. Default: 1.', 'partition.seeds'),
-  'partition.method': text('NAME', 'Who partitions: kahip or kmeans. Default: kahip.', 'partition.method'),
-  iterations: number('N', 'k-means: rounds over its sample. Default: 10.', 'partition.iterations'),
+  'partition.method': text(
+    'NAME',
+    `Who partitions: kahip, kmeans, ${ruleMethods.join(', ')}. Default: kahip.`,
+    'partition.method'
+  ),
+  iterations: number('N', 'k-means: rounds over its sample; itq: rotations (50). Default: 10.', 'partition.iterations'),
+  largest: number(
+    'X',
+    'k-means: a bin holds at most so many times the mean. Default: any number.',
+    'partition.largest'
+  ),
   router: text(
     'NAME',
-    'Who ranks the bins: classifier, or (with kmeans) centroids, which need no training. Default: classifier.',
+    'Who ranks the bins: classifier, or, with no training, centroids, or own, the rule of a partition by projections. Default: classifier.',
     'router'
   ),
   scan: text('NAME', 'How vectors are compared: exact, int8, pq4 or auto. Default: auto.', 'scan'),

@@ -62,10 +62,10 @@ export interface Partition {
   peakBytes: number
 }
 
-/** Lloyd's algorithm (1982). */
+/** Lloyd's algorithm (1982), for which a bin may be given only so much room. */
 export interface Kmeans {
   bins: number
-  /** n labels: the nearest centroid, ties to the smaller bin. */
+  /** n labels: the nearest centroid, ties to the smaller bin; where bins are bounded, a near one. */
   labels: Int32Array<ArrayBuffer>
   /** bins x dimensions */
   centroids: Float32Array<ArrayBuffer>
@@ -390,11 +390,11 @@ export interface Engine {
     options: { bins: number; mode: KahipMode; imbalance: number; seed: number; seeds: number },
     job: JobOptions
   ): Promise<Partition>
-  /** k-means of prepared vectors. */
+  /** k-means of prepared vectors. `largest`: a bin holds at most so many times the mean. */
   kmeans(
     vectors: Float32Array,
     dimensions: number,
-    options: { bins: number; iterations: number; seed: number },
+    options: { bins: number; iterations: number; seed: number; largest?: number | undefined },
     job: JobOptions
   ): Promise<Kmeans>
   /** Bins by projections of prepared vectors: ITQ, cross-polytope LSH, trees of hyperplanes. */

@@ -76,6 +76,9 @@ constexpr Named<LayerKind> layerKinds[] = {
     {"batch-norm", {cpu::LayerType::batchNorm}},
     {"dropout", {cpu::LayerType::dropout}},
     {"flatten", {cpu::LayerType::flatten}},
+    {"tree-leaves", {cpu::LayerType::treeLeaves}},
+    {"sign-codes", {cpu::LayerType::signCodes}},
+    {"cross-polytope", {cpu::LayerType::crossPolytope}},
     {"identity", {cpu::LayerType::activation, cpu::Activation::identity}},
     {"step", {cpu::LayerType::activation, cpu::Activation::step}},
     {"sigmoid", {cpu::LayerType::activation, cpu::Activation::sigmoid}},
@@ -88,6 +91,9 @@ constexpr Named<LayerKind> layerKinds[] = {
     {"softplus", {cpu::LayerType::activation, cpu::Activation::softplus}},
     {"gelu", {cpu::LayerType::activation, cpu::Activation::gelu}},
     {"softmax", {cpu::LayerType::activation, cpu::Activation::softmax}}};
+
+constexpr Named<cpu::MarginRule> marginRules[] = {{"squared-margin", cpu::MarginRule::squaredMargin},
+                                                  {"log-sigmoid", cpu::MarginRule::logSigmoid}};
 
 constexpr Named<cpu::InitializationType> initializations[] = {
     {"uniform", cpu::InitializationType::uniform},
@@ -137,6 +143,12 @@ cpu::LayerDescription readLayer(const Napi::Object& source) {
   readIfThere(source, "alpha", layer.alpha);
   readIfThere(source, "momentum", layer.momentum);
   readIfThere(source, "epsilon", layer.epsilon);
+  readIfThere(source, "bits", layer.bits);
+  if (layer.type == cpu::LayerType::treeLeaves) {
+    layer.outputs = count(source, "leaves");
+    layer.marginRule = choice(source, "rule", marginRules);
+  }
+  if (layer.type == cpu::LayerType::crossPolytope) layer.polytopes = counts(source, "dimensions");
   return layer;
 }
 

@@ -4,6 +4,7 @@
 #include "../core/thread-pool.h"
 #include "../cpu/kernels/instruction-set.h"
 #include "parts.h"
+#include "projections.h"
 #include "searcher.h"
 #include "stages.h"
 
@@ -13,6 +14,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("kernels", Napi::String::New(env, neural_lsh::cpu::instructionSetName()));
   exports.Set("hardwareThreads", Napi::Number::New(env, static_cast<double>(neural_lsh::hardwareThreads())));
   neural_lsh::addon::exportStages(env, exports);
+  neural_lsh::addon::exportProjections(env, exports);
   neural_lsh::addon::exportSearcher(env, exports);
   neural_lsh::addon::exportParts(env, exports);
   return exports;

@@ -199,6 +199,7 @@ Napi::Value kmeans(const Napi::CallbackInfo& info) {
   options.bins = count(request, "bins");
   options.iterations = count(request, "iterations");
   options.seed = count(request, "seed");
+  if (has(request, "largest")) options.largest = number(request, "largest");
   require(info.Env(), options.bins >= 1 && options.bins <= vectors.rows, "bins",
           "must be between 1 and the number of vectors");
   const auto result = Napi::Object::New(info.Env());
@@ -214,11 +215,7 @@ Napi::Value kmeans(const Napi::CallbackInfo& info) {
                      const cpu::Kmeans found = cpu::kmeans(vectors, options, job);
                      copy(found.labels, labels);
                      copy(found.centroids, centroids);
-                     const std::vector<std::size_t> sizes = binSizes(found.labels, options.bins);
-                     const auto largest = static_cast<double>(*std::max_element(sizes.begin(), sizes.end()));
-                     *figures = {
-                         largest * static_cast<double>(options.bins) / static_cast<double>(vectors.rows),
-                         found.meanSquaredError};
+                     *figures = {balanceOf(found.labels, options.bins), found.meanSquaredError};
                    },
                    [figures](Napi::Env env, Napi::Object result) {
                      result.Set("balance", Napi::Number::New(env, figures->balance));
@@ -237,12 +234,12 @@ Napi::Value assignToBins(const Napi::CallbackInfo& info) {
           "must leave room for all vectors");
   const auto result = Napi::Object::New(info.Env());
   const auto labels = output<std::int32_t>(result, "labels", vectors.rows);
-  return startJob(info[1].As<Napi::Object>(),
-                  {request, result,
-                   [classifier, vectors, largest, labels](const Job& job) {
-                     copy(cpu::assignToBins(*classifier, vectors, largest, job), labels);
-                   },
-                   nullptr});
+  return startJob(info[1].As<Napi::Object>(), {request, result,
+                                               [classifier, vectors, largest, labels](const Job& job) {
+                                                 copy(cpu::assignToBins(*classifier, vectors, largest, job),
+                                                      labels);
+                                               },
+                                               nullptr});
 }
 
 /// Whether all numbers are integers in 0 .. 255, as bytes hold them.

@@ -8,6 +8,7 @@
 
 #include "../core/random.h"
 #include "../core/thread-pool.h"
+#include "bin-auction.h"
 #include "chunks.h"
 #include "kernels/kernels.h"
 #include "knn-graph.h"
@@ -19,6 +20,7 @@ namespace {
 constexpr std::size_t sampleRowsPerBin = 256;
 constexpr std::size_t closureSize = 64;   // centroids that a row is compared with in an iteration
 constexpr std::size_t seededAtOnce = 32;  // more bins than these are seeded inside the cells of fewer
+constexpr std::size_t boundedRounds = 3;  // of bins with bounded sizes and their means
 constexpr float infinity = std::numeric_limits<float>::infinity();
 
 struct Assignment {
@@ -125,6 +127,20 @@ void start(const Matrix& points, std::size_t bins, std::size_t iterations, Rando
 
 // ------------------------------------------------------------------------------------------------ training
 
+/// The squared distance of each row to its centroid.
+std::vector<double> distancesToCentroids(const Matrix& points, std::span<const float> centroids,
+                                         std::span<const Id> labels, const Job& job) {
+  std::vector<double> distances(points.rows);
+  forChunks(points.rows, chunkRows(points.columns), job.threads, [&](std::size_t begin, std::size_t end) {
+    job.check();
+    for (std::size_t i = begin; i < end; ++i) {
+      distances[i] = kernels().exactSquaredDistance(
+          points.row(i), centroids.data() + index(labels[i]) * points.columns, points.columns);
+    }
+  });
+  return distances;
+}
+
 /// Empty bins get the rows that lie farthest from their centroids, each from a bin that keeps another.
 void refillEmptyBins(const Matrix& points, std::span<const float> centroids, std::span<Id> labels,
                      std::size_t bins, CentroidWork& work) {
@@ -135,15 +151,7 @@ void refillEmptyBins(const Matrix& points, std::span<const float> centroids, std
     if (sizes[bin] == 0) empty.push_back(static_cast<Id>(bin));
   }
   if (empty.empty()) return;
-  std::vector<double> distances(points.rows);
-  forChunks(points.rows, chunkRows(points.columns), work.job.threads,
-            [&](std::size_t begin, std::size_t end) {
-              work.job.check();
-              for (std::size_t i = begin; i < end; ++i) {
-                distances[i] = kernels().exactSquaredDistance(
-                    points.row(i), centroids.data() + index(labels[i]) * points.columns, points.columns);
-              }
-            });
+  const std::vector<double> distances = distancesToCentroids(points, centroids, labels, work.job);
   std::vector<Id> order(points.rows);
   std::iota(order.begin(), order.end(), 0);
   std::sort(order.begin(), order.end(), [&](Id a, Id b) {
@@ -288,6 +296,25 @@ void fillEmptyBins(const Matrix& points, std::span<float> centroids, std::size_t
   }
 }
 
+/// Bins of at most `capacity` rows, and their means.
+void boundBins(const Matrix& points, std::size_t bins, std::size_t capacity, std::span<float> centroids,
+               Assignment& assignment, CentroidWork& work) {
+  for (std::size_t round = 0; round < boundedRounds; ++round) {
+    assignWithinCapacity(points, {centroids.data(), bins, points.columns}, capacity, assignment.labels,
+                         work.job);
+    refillEmptyBins(points, centroids, assignment.labels, bins, work);
+    computeMeans(points, Groups(assignment.labels, bins), centroids, work);
+    work.add(points.rows * bins);
+  }
+  assignment.distances = distancesToCentroids(points, centroids, assignment.labels, work.job);
+}
+
+std::size_t capacityOf(std::size_t rows, const KmeansOptions& options) {
+  const double mean = static_cast<double>(rows) / static_cast<double>(options.bins);
+  constexpr double rounding = 1e-9;
+  return static_cast<std::size_t>(std::max(std::ceil(mean), std::floor(options.largest * mean + rounding)));
+}
+
 double mean(std::span<const double> values) {
   return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
 }
@@ -299,13 +326,16 @@ Kmeans kmeans(const Matrix& points, const KmeansOptions& options, const Job& job
   const std::size_t sample = std::min(points.rows, bins * sampleRowsPerBin);
   const auto starting = static_cast<std::size_t>(2 * std::sqrt(static_cast<double>(bins)));
   const std::size_t perRow = starting + options.iterations * std::min(bins, closureSize);
-  CentroidWork work(points, sample * perRow + points.rows * bins, job);
+  const std::size_t passes = options.largest > 0 ? 1 + boundedRounds : 1;  // over all rows
+  CentroidWork work(points, sample * perRow + passes * points.rows * bins, job);
   Random random(options.seed);
   Trained trained = train(points, bins, options.iterations, random, work);
   Kmeans result{std::move(trained.centroids), {}, 0};
   Assignment assignment(points.rows);
   assignAll(points, {result.centroids.data(), bins, points.columns}, trained.labels, assignment, work);
   fillEmptyBins(points, result.centroids, bins, assignment, work);
+  if (options.largest > 0)
+    boundBins(points, bins, capacityOf(points.rows, options), result.centroids, assignment, work);
   result.labels = std::move(assignment.labels);
   result.meanSquaredError = mean(assignment.distances);
   return result;

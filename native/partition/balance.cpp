@@ -99,6 +99,11 @@ std::vector<std::size_t> binSizes(std::span<const Id> labels, std::size_t bins) 
   return sizes;
 }
 
+double balanceOf(std::span<const Id> labels, std::size_t bins) {
+  const auto largest = static_cast<double>(std::ranges::max(binSizes(labels, bins)));
+  return largest * static_cast<double>(bins) / static_cast<double>(labels.size());
+}
+
 void enforceBound(const Graph& graph, std::size_t bins, std::size_t bound, std::span<Id> labels) {
   Balancer(graph, bins, bound, labels).enforce();
 }

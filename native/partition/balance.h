@@ -14,6 +14,9 @@ namespace neural_lsh {
 /// Number of nodes in each bin; labels in [0, bins).
 std::vector<std::size_t> binSizes(std::span<const Id> labels, std::size_t bins);
 
+/// Largest bin / mean bin.
+double balanceOf(std::span<const Id> labels, std::size_t bins);
+
 /// Moves nodes out of every bin with more than `bound` of them, those first whose move adds least to the edge
 /// cut, each to the bin with room that it has most edge weight to. bins * bound >= nodes. Changes nothing in
 /// a partition that keeps the bound.

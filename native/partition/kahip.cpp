@@ -228,8 +228,7 @@ Partition partitionGraph(const Graph& graph, const PartitionOptions& options, co
     tried[i] = partitionOnce(graph, one, job);
   });
   Partition best = std::move(*std::ranges::min_element(tried, {}, &Partition::edgeCut));
-  const auto largest = static_cast<double>(std::ranges::max(binSizes(best.labels, options.bins)));
-  best.balance = largest * options.bins / static_cast<double>(graph.nodes());
+  best.balance = balanceOf(best.labels, static_cast<std::size_t>(options.bins));
   return best;
 }
 

@@ -118,8 +118,12 @@ const wrong: [unknown, string, RegExp][] = [
   [{ inputShape: [4], layers: [linear] }, 'network.inputShape', /\[channels, height, width\], but has 1 of these/],
   [{ inputShape: [4, 1, 0], layers: [linear] }, 'network.inputShape[2]', /1 to 65536, but is 0/],
   [{ inputShape: [4, 1, 1], layers: [linear], depth: 1 }, 'network.depth', /is not an option/],
-  [{ inputShape: [4, 1, 1], layers: [] }, 'network.layers', /must end in a linear layer/],
-  [{ inputShape: [4, 1, 1], layers: [linear, { type: 'relu' }] }, 'network.layers', /must end in a linear layer/],
+  [{ inputShape: [4, 1, 1], layers: [] }, 'network.layers', /must end in a layer that has an output for each bin/],
+  [
+    { inputShape: [4, 1, 1], layers: [linear, { type: 'relu' }] },
+    'network.layers',
+    /must end in a layer that has an output for each bin/
+  ],
   [{ inputShape: [4, 1, 1], layers: Array(513).fill(linear) }, 'network.layers', /at most 512 entries/],
   [{ inputShape: [4, 1, 1], layers: [{}] }, 'network.layers[0].type', /is required: 'linear' or/],
   [{ inputShape: [4, 1, 1], layers: [7] }, 'network.layers[0]', /must be an object, but is 7/],

@@ -105,6 +105,36 @@ void describeActivation(const LayerDescription& layer, const Check& check) {
   check.require(std::isfinite(layer.alpha) && layer.alpha >= 0, "its alpha must be at least 0");
 }
 
+void checkEntering(const LayerDescription& layer, std::size_t count, const Check& check) {
+  checkFlat(layer, "the rule of a partition", check);
+  check.require(layer.in.size() == count, "takes " + std::to_string(count) + " numbers, but " +
+                                              std::to_string(layer.in.size()) + " enter it");
+}
+
+void describeTreeLeaves(LayerDescription& layer, const Check& check) {
+  check.require(layer.outputs >= 2, "must have at least 2 leaves");
+  checkEntering(layer, layer.outputs - 1, check);
+  layer.out = {layer.outputs, 1, 1};
+}
+
+void describeSignCodes(LayerDescription& layer, const Check& check) {
+  check.require(layer.bits >= 1 && layer.bits <= 24, "must have 1 to 24 bits");
+  checkEntering(layer, layer.bits, check);
+  layer.out = {std::size_t{1} << layer.bits, 1, 1};
+}
+
+void describeCrossPolytope(LayerDescription& layer, const Check& check) {
+  check.require(!layer.polytopes.empty(), "must have at least one polytope");
+  std::size_t entering = 0;
+  layer.out = {1, 1, 1};
+  for (const std::size_t dimensions : layer.polytopes) {
+    check.require(dimensions >= 1, "its polytopes must have at least one dimension");
+    entering = check.sum(entering, dimensions, "dimensions");
+    layer.out.channels = check.product({layer.out.channels, 2, dimensions}, "vertices");
+  }
+  checkEntering(layer, entering, check);
+}
+
 /// Fills in `out` and how many parameters and buffers there are; until then `out` is `in`.
 void describeLayer(LayerDescription& layer, const Check& check) {
   switch (layer.type) {
@@ -124,6 +154,12 @@ void describeLayer(LayerDescription& layer, const Check& check) {
       return;
     case LayerType::activation:
       return describeActivation(layer, check);
+    case LayerType::treeLeaves:
+      return describeTreeLeaves(layer, check);
+    case LayerType::signCodes:
+      return describeSignCodes(layer, check);
+    case LayerType::crossPolytope:
+      return describeCrossPolytope(layer, check);
   }
 }
 
@@ -153,6 +189,11 @@ std::size_t NetworkDescription::multiplyAdds() const {
   std::size_t sum = 0;
   for (const LayerDescription& layer : layers) sum += layer.out.size() * fanIn(layer);
   return sum;
+}
+
+bool isPartitionRule(const LayerDescription& layer) {
+  return layer.type == LayerType::treeLeaves || layer.type == LayerType::signCodes ||
+         layer.type == LayerType::crossPolytope;
 }
 
 NetworkDescription describeNetwork(ImageShape input, std::vector<LayerDescription> layers) {

@@ -32,13 +32,29 @@ enum class Activation {
   softmax
 };
 
-enum class LayerType { linear, conv2d, maxPool2d, averagePool2d, batchNorm, dropout, flatten, activation };
+enum class LayerType {
+  linear,
+  conv2d,
+  maxPool2d,
+  averagePool2d,
+  batchNorm,
+  dropout,
+  flatten,
+  activation,
+  treeLeaves,  // these three for inference only
+  signCodes,
+  crossPolytope
+};
+
+/// What a node of a tree of hyperplanes adds to the logits of the leaves under it
+/// (lib/classifier/network.ts).
+enum class MarginRule { squaredMargin, logSigmoid };
 
 /// One layer. Which fields mean something depends on the type.
 struct LayerDescription {
   LayerType type = LayerType::flatten;
   Activation activation = Activation::identity;
-  std::size_t outputs = 0;  // of linear; channels that conv2d makes
+  std::size_t outputs = 0;  // of linear; channels that conv2d makes; leaves
   bool bias = true;         // of linear and conv2d
   std::size_t kernel = 1;   // side of the square window of conv2d and the pools
   std::size_t stride = 1;
@@ -48,6 +64,9 @@ struct LayerDescription {
   double alpha = 1;         // of ELU
   double momentum = 0.1;    // of batch norm: running = (1 - momentum) running + momentum batch
   double epsilon = 1e-5;    // of batch norm, added to the variance
+  MarginRule marginRule = MarginRule::squaredMargin;
+  std::size_t bits = 1;                // of signCodes
+  std::vector<std::size_t> polytopes;  // the dimensions of each
 
   // Filled in by describeNetwork.
   ImageShape in, out;
@@ -71,6 +90,9 @@ struct NetworkDescription {
   /// Multiply-adds of one row's forward pass through the linear and convolution layers.
   std::size_t multiplyAdds() const;
 };
+
+/// Whether the layer is the rule of a partition by projections.
+bool isPartitionRule(const LayerDescription& layer);
 
 /// Fills in shapes and offsets. Throws Error ERR_NLSH_ARGUMENT naming the layer ("layers[3]") when a layer
 /// does not fit what enters it, and when sizes overflow.

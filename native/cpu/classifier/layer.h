@@ -81,7 +81,7 @@ class RowLayer : public Layer<Real> {
 };
 
 /// layers.cpp: linear, batchNorm, dropout, flatten. activations.cpp: activation. convolution.cpp: conv2d and
-/// the pools.
+/// the pools. partition-rules.cpp: treeLeaves, signCodes, crossPolytope.
 template <typename Real>
 std::unique_ptr<Layer<Real>> makeLayer(const LayerDescription& description);
 template <typename Real>
@@ -90,5 +90,7 @@ template <typename Real>
 std::unique_ptr<Layer<Real>> makeConvolution(const LayerDescription& description);
 template <typename Real>
 std::unique_ptr<Layer<Real>> makePool(const LayerDescription& description);
+template <typename Real>
+std::unique_ptr<Layer<Real>> makePartitionRule(const LayerDescription& description);
 
 }  // namespace neural_lsh::cpu

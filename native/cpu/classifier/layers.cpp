@@ -392,6 +392,10 @@ std::unique_ptr<Layer<Real>> makeLayer(const LayerDescription& layer) {
       return std::make_unique<BatchNorm<Real>>(layer);
     case LayerType::dropout:
       return std::make_unique<Dropout<Real>>(layer);
+    case LayerType::treeLeaves:
+    case LayerType::signCodes:
+    case LayerType::crossPolytope:
+      return makePartitionRule<Real>(layer);
     case LayerType::flatten:  // row-major already: the identity
     case LayerType::activation:
       break;

@@ -101,11 +101,17 @@ std::optional<std::vector<DenseLayer>> denseLayers(const Classifier& classifier)
       case LayerType::dropout:
       case LayerType::flatten:
         break;
+      case LayerType::treeLeaves:
+      case LayerType::signCodes:
+      case LayerType::crossPolytope:
+        if (&layer != &classifier.network.layers.back()) return std::nullopt;
+        break;
       default:
         return std::nullopt;
     }
   }
   if (layers.empty() || waiting || layers.back().relu) return std::nullopt;
+  if (isPartitionRule(classifier.network.layers.back())) return layers;
 
   DenseLayer& last = layers.back();
   centerOutputs(last);

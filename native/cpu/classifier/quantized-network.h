@@ -27,7 +27,8 @@ struct DenseLayer {
 
 /// The classifier behind its input transform as such layers: batch norm becomes part of a linear layer beside
 /// it, and the temperature of the last. The last layer's outputs are logits up to a number that all bins
-/// share. Nothing if there are other layers.
+/// share; or, where the rule of a partition comes last, which is left out, what enters that. Nothing if there
+/// are other layers.
 std::optional<std::vector<DenseLayer>> denseLayers(const Classifier& classifier);
 
 /// Rows of bytes, as they enter a layer.

@@ -7,7 +7,9 @@
 
 #include "../../core/aligned-buffer.h"
 #include "../chunks.h"
+#include "../kernels/kernels.h"
 #include "bin-choice.h"
+#include "layer.h"
 #include "network.h"
 #include "quantized-network.h"
 #include "router-groups.h"
@@ -44,7 +46,9 @@ struct Router::Implementation {
     const auto dense = denseLayers(classifier);
     if (!dense) return;
     for (const DenseLayer& layer : *dense) layers.emplace_back(layer);
-    if (outputs() < options.groupsFrom) return;
+    if (isPartitionRule(classifier.network.layers.back()))
+      rule = makePartitionRule<float>(classifier.network.layers.back());
+    if (rule || outputs() < options.groupsFrom) return;
     BinGroups groups = groupBins(dense->back());
     bins = std::move(groups.bins);
     layers.back() = QuantizedLayer(dense->back(), bins);
@@ -63,6 +67,13 @@ struct Router::Implementation {
   std::size_t outputs() const { return classifier.network.outputs(); }
   bool hasGroups() const { return !groupBlocks.empty(); }
 
+  /// What the rule makes of projections, as logits of `bins`.
+  void applyRule(const float* projections, float* logits) const {
+    rule->infer(nullptr, nullptr, projections, 1, logits, 1);
+    kernels().scale(logits, outputs(), static_cast<float>(1 / classifier.temperature));
+    std::fill(logits + outputs(), logits + bins.size(), -FLT_MAX);
+  }
+
   void chooseByGroups(std::size_t row, const BinBudget& budget, Scratch& scratch,
                       std::vector<RankedBin>& chosen) const;
 
@@ -70,6 +81,7 @@ struct Router::Implementation {
   Network<float> network;
   std::vector<Id> bins;                // whose each logit is; -1: nobody's
   std::vector<QuantizedLayer> layers;  // none: the network runs in float32
+  std::unique_ptr<Layer<float>> rule;  // what turns the last one's outputs into logits; nothing: they are
 
   // Of the two levels (router-groups.h); empty where there is one.
   QuantizedLayer representatives;
@@ -184,6 +196,10 @@ void Router::chooseBins(const float* inputs, std::size_t rows, const BinBudget& 
       std::vector<RankedBin>& bins = chosen[first + row];
       if (implementation.hasGroups()) {
         implementation.chooseByGroups(row, budget, scratch, bins);
+      } else if (implementation.rule) {
+        float* const logits = scratch.logits.require(padded);
+        implementation.applyRule(in + row * stride, logits);
+        scratch.choice.choose({logits, padded}, implementation.bins, 0, budget, bins);
       } else {
         scratch.choice.choose({in + row * stride, stride}, implementation.bins, 0, budget, bins);
       }

@@ -13,7 +13,8 @@ namespace neural_lsh::cpu {
 
 /// How a router computes; the defaults are what measured best.
 struct RouterOptions {
-  /// In 8-bit integers where the network has only linear layers and ReLU (quantized-network.h).
+  /// In 8-bit integers where the network has only linear layers and ReLU, up to the rule of a partition
+  /// (quantized-network.h).
   bool bytes = true;
   /// From that many bins on, the bytes of the last layer are looked at in two levels (router-groups.h).
   std::size_t groupsFrom = 2048;

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { closest } from '../checks/fields.js'
 import { ArgumentError, NeuralLSHError } from '../errors.js'
+import { packageVersion } from '../version.js'
 import { buildCommand } from './build.js'
 import type { Command, Context } from './command.js'
 import { demoCommand } from './demo.js'
@@ -11,7 +12,6 @@ import { infoCommand } from './info.js'
 import { showProgress } from './progress.js'
 import { searchCommand } from './search.js'
 import { formatSeconds } from './text.js'
-import { packageVersion } from './version.js'
 
 const commands = [buildCommand, searchCommand, evaluateCommand, infoCommand, demoCommand]
 const exitCodes = { done: 0, failed: 1, usage: 2, interrupted: 130 }

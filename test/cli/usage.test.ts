@@ -1,8 +1,8 @@
 import test from 'ava'
 import { buildFlags } from '../../lib/cli/build-flags.js'
 import { apiOptions, evaluateFlags, parseFlags, runFlags, searchFlags, UsageError } from '../../lib/cli/flags.js'
-import { packageVersion } from '../../lib/cli/version.js'
 import { resolveIndexOptions } from '../../lib/options.js'
+import { packageVersion } from '../../lib/version.js'
 import { run, start, temporaryFolder, wordsFile } from './run.js'
 
 const commands = ['build', 'search', 'evaluate', 'info', 'demo']

@@ -42,6 +42,7 @@ export async function compareFiles(values: EvaluateValues, context: Context): Pr
   const truth = data.truth ?? (await follow(keptTruth(base, task, { ...options, onProgress }, context.print)))
   const show = (progress: ComparisonProgress) => onProgress({ ...progress, stage: stageOf(progress) })
   const comparison = await follow(compareMethods(vectors, queries, { ...options, truth, onProgress: show }))
+  if (values.report !== undefined) onProgress({ stage: 'map', done: 0, total: 1 })
   await follow(writeFiles(comparison, vectors, values, context))
   context.printJson(comparison)
   printComparison(comparison, context)
@@ -87,10 +88,11 @@ function* encoded(lines: Iterable<string>): Generator<Uint8Array> {
   for (const line of lines) yield Buffer.from(line)
 }
 
-function printComparison({ verdict, results, k }: Comparison, { print }: Context): void {
-  print(`\n${wrap(verdict, lineWidth, '')}\n`)
+function printComparison({ verdict, results, k, rows, queries }: Comparison, { print }: Context): void {
+  print(`${formatCount(queries)} queries against ${formatCount(rows)} vectors:\n`)
+  print(`${wrap(verdict, lineWidth, '')}\n`)
   print(`Candidates a query for an Acc@${k}, on average and their 0.95-quantile; beside k-means with as many bins:\n`)
-  const rows = results.flatMap(({ method, bins, needed }) =>
+  const lines = results.flatMap(({ method, bins, needed }) =>
     needed.map(({ accuracy, probing, candidatesMean, candidatesQ95, meanToKmeans, q95ToKmeans }) => [
       titles[method],
       formatCount(bins),
@@ -102,7 +104,7 @@ function printComparison({ verdict, results, k }: Comparison, { print }: Context
       formatRatio(q95ToKmeans)
     ])
   )
-  print(table(['method', 'bins', 'by', `Acc@${k}`, 'mean', 'ratio', '0.95-quantile', 'ratio'], rows))
+  print(table(['method', 'bins', 'by', `Acc@${k}`, 'mean', 'ratio', '0.95-quantile', 'ratio'], lines))
 }
 
 const formatRatio = (ratio: number | undefined) => (ratio === undefined ? '' : formatShare(ratio))

@@ -1,6 +1,6 @@
 import { type BuiltIndex, buildIndex } from '../build.js'
 import { multiplyAdds } from '../classifier/network.js'
-import type { Engine, JobOptions, Metric } from '../engines/engine.js'
+import type { Engine, JobOptions, Metric, Searcher } from '../engines/engine.js'
 import { selectEngine } from '../engines/select.js'
 import { type JobControl, runJob } from '../job.js'
 import type { Progress } from '../options.js'
@@ -17,8 +17,10 @@ import { verdictOf } from './verdict.js'
 
 /** Speed is measured where so much is found. */
 const speedAccuracies = [0.9, 0.95] as const
+/** From 0.01 to 1. */
+const askedRecalls = [...Array.from({ length: 99 }, (_, i) => (i + 1) / 100), 0.995, 0.999, 1]
 /** More points make no clearer map. */
-const mostSampled = 2000
+const mostSampled = 1500
 
 interface Task {
   engine: Engine
@@ -60,7 +62,8 @@ export async function compareMethods(
     const onProgress = (progress: Progress) => run.onProgress?.({ ...progress, method, bins: index.bins })
     measured.push(await runJob({ ...run, onProgress }, (control) => compete(task, contestant, control)))
   }
-  const figures = {
+  const results = measured.map((one) => ({ ...one, needed: neededCandidates(one, measured) }))
+  return {
     version: packageVersion(),
     engine: engine.name,
     machine: engine.description,
@@ -72,9 +75,9 @@ export async function compareMethods(
     seed,
     threads: run.threads || engine.hardwareThreads,
     sample: Array.from(sample),
-    results: measured.map((one) => ({ ...one, needed: neededCandidates(one, measured) }))
+    results,
+    verdict: verdictOf(results)
   }
-  return { ...figures, verdict: verdictOf(figures) }
 }
 
 /** The k nearest vectors of each query, by comparing with all of them. */
@@ -106,38 +109,54 @@ async function compete(task: Task, { method, index }: Contestant, { stage }: Job
 }
 
 async function measure({ queries, truth, k, sample }: Task, built: BuiltIndex, job: JobOptions) {
-  const { state, searcher, curve } = built
+  const { state, searcher } = built
   const { offsets } = state.bins
-  const ranked = await rankTruth(searcher, state, curve, queries, truth, k, job)
+  const ranked = await rankTruth(searcher, state, searchesOf(built, queries, k), queries, truth, k, job)
   const binOf = await binOfEachPoint(state, job.signal)
   return {
     curves: ranked.curves.map(({ probing, points }) => ({ probing, points })),
-    speeds: await measureSpeeds(built, ranked, queries, truth, k, job),
+    speeds: await measureSpeeds(searcher, ranked, queries, truth, job),
     routerDistances: multiplyAdds(state.classifier.network) / state.dimensions,
     binSizes: Array.from(offsets.subarray(1), (end, bin) => end - (offsets[bin] as number)),
     sampleBins: Array.from(sample, (row) => binOf[row] as number)
   }
 }
 
+/** Every search that is measured: with every number of bins, and for many recalls. */
+function searchesOf({ state, curve }: BuiltIndex, queries: Float32Array, k: number) {
+  const { dimensions, metric, bins } = state
+  const shape = { size: bins.ids.length, dimensions, bins: bins.offsets.length - 1, metric }
+  const judged = new SearchArguments(shape, curve)
+  const { request } = judged.forBatch(queries, { k, probes: 1 })
+  return {
+    probes: Array.from({ length: shape.bins }, (_, i) => ({
+      asked: i + 1,
+      request: { ...request, probing: { probes: i + 1 } }
+    })),
+    recall: askedRecalls.map((recall) => ({ asked: recall, request: judged.forBatch(queries, { k, recall }).request }))
+  }
+}
+
 /** Where each curve first reaches the accuracies, searched for on one thread. */
 async function measureSpeeds(
-  { state, searcher, curve: recallCurve }: BuiltIndex,
+  searcher: Searcher,
   { curves, ranks }: RankedTruth,
   queries: Float32Array,
   truth: Int32Array,
-  k: number,
   { signal }: JobOptions
 ): Promise<MeasuredSpeed[]> {
-  const { dimensions, metric, bins } = state
-  const shape = { size: bins.ids.length, dimensions, bins: bins.offsets.length - 1, metric }
-  const { request } = new SearchArguments(shape, recallCurve).forBatch(queries, { k, probes: 1 })
+  const job = { threads: 1, signal }
   const speeds: MeasuredSpeed[] = []
   for (const wantedAccuracy of speedAccuracies) {
-    for (const { probing, points, probings } of curves) {
+    for (const { probing, points, requests } of curves) {
       const first = points.findIndex(({ accuracy }) => accuracy >= wantedAccuracy)
-      const asked = probing === 'probes' ? { probes: points[first]?.asked } : { askedRecall: points[first]?.asked }
-      const point = { asked, request: { ...request, probing: probings[first] ?? request.probing } }
-      const found = await measurePoint(searcher, queries, truth, ranks, point, { threads: 1, signal })
+      const [point, request] = [points[first], requests[first]]
+      // A recall that is asked for need not be reached.
+      if (point === undefined || request === undefined) continue
+      const asked = probing === 'probes' ? { probes: point.asked } : { askedRecall: point.asked }
+      // What a search touches for the first time is slow.
+      if (speeds.length === 0) await searcher.searchBatch(queries, request, job)
+      const found = await measurePoint(searcher, queries, truth, ranks, { asked, request }, job)
       speeds.push({ probing, wantedAccuracy, ...found })
     }
   }

@@ -1,13 +1,19 @@
 /** Accuracy against candidates for every number of bins and for every recall, from one ranking of the bins. */
-import type { JobOptions, Probing, RecallCurve, Searcher, SearchState } from '../engines/engine.js'
+import type { JobOptions, Probing, Searcher, SearchRequest, SearchState } from '../engines/engine.js'
 import { eachRow } from '../rows.js'
 import { binOfEachPoint, eachRanking } from '../stages/bin-ranks.js'
 import type { ComparisonCurve, ComparisonPoint, ProbingType } from './comparison.js'
 import { meanOf, quantile } from './evaluate.js'
 
-/** A curve, and what a search is asked for at each of its points. */
+/** What a user asks for, and the search that this means. */
+export interface AskedSearch {
+  asked: number
+  request: SearchRequest
+}
+
+/** A curve, and the search of each of its points. */
 export interface SearchableCurve extends ComparisonCurve {
-  probings: Probing[]
+  requests: SearchRequest[]
 }
 
 export interface RankedTruth {
@@ -16,9 +22,7 @@ export interface RankedTruth {
   ranks: Int32Array<ArrayBuffer>
 }
 
-interface Tally {
-  asked: number
-  probing: Probing
+interface Tally extends AskedSearch {
   /** Vectors in the bins that are read, for each query. */
   candidates: Int32Array<ArrayBuffer>
   /** True neighbors among them, of all queries. */
@@ -27,12 +31,15 @@ interface Tally {
 
 /**
  * Ranks the bins once for each query and tells from that what every search would read and find. As the engine does, it
- * reads further bins while there are fewer than k candidates. Takes 4 bytes a query and bin.
+ * reads further bins while there are fewer than k candidates. Takes 4 bytes a query and search.
+ *
+ * @param searches for each way of choosing bins, each reading what the one before reads, and more.
+ * @param truth queries x k row numbers.
  */
 export async function rankTruth(
   searcher: Pick<Searcher, 'route'>,
   state: SearchState,
-  recallCurve: RecallCurve,
+  searches: Readonly<Record<ProbingType, readonly AskedSearch[]>>,
   queries: Float32Array,
   truth: Int32Array,
   k: number,
@@ -40,8 +47,8 @@ export async function rankTruth(
 ): Promise<RankedTruth> {
   const { offsets } = state.bins
   const count = truth.length / k
-  const byProbes = talliesOf(count, probesProbings(offsets.length - 1))
-  const byRecall = talliesOf(count, recallProbings(recallCurve))
+  const byProbes = talliesOf(count, searches.probes)
+  const byRecall = talliesOf(count, searches.recall)
   const binOf = await binOfEachPoint(state, job.signal)
   const rankOf = new Int32Array(offsets.length - 1)
   const read = new Int32Array(offsets.length)
@@ -55,28 +62,18 @@ export async function rankTruth(
     for (let place = query * k; place < (query + 1) * k; place++)
       ranks[place] = rankOf[binOf[truth[place] as number] as number] as number
     const own = ranks.slice(query * k, (query + 1) * k).sort()
-    for (const tallies of [byProbes, byRecall]) tally(tallies, query, { k, read, probabilities, ranks: own })
+    for (const tallies of [byProbes, byRecall]) tally(tallies, query, { read, probabilities, ranks: own })
   })
   const total = truth.length
   const curves = [await curveOf('probes', byProbes, total, job), await curveOf('recall', byRecall, total, job)]
   return { curves, ranks }
 }
 
-const probesProbings = (bins: number) =>
-  Array.from({ length: bins }, (_, i) => ({ asked: i + 1, probing: { probes: i + 1 } }))
-
-const recallProbings = ({ recall, probability, candidates }: RecallCurve) =>
-  recall.map((asked, i) => ({
-    asked,
-    probing: { probability: probability[i] as number, candidates: candidates[i] as number }
-  }))
-
-const talliesOf = (queries: number, asked: readonly { asked: number; probing: Probing }[]): Tally[] =>
-  asked.map((one) => ({ ...one, candidates: new Int32Array(queries), found: 0 }))
+const talliesOf = (queries: number, searches: readonly AskedSearch[]): Tally[] =>
+  searches.map((search) => ({ ...search, candidates: new Int32Array(queries), found: 0 }))
 
 /** One query's bins in their order. */
 interface QueryRanking {
-  k: number
   /** Vectors in the bins before each rank. */
   read: Int32Array
   probabilities: Float32Array
@@ -85,12 +82,13 @@ interface QueryRanking {
 }
 
 /** Each tally reads what the one before reads, and further bins: one walk over the ranking serves all. */
-function tally(tallies: Tally[], query: number, { k, read, probabilities, ranks }: QueryRanking): void {
+function tally(tallies: Tally[], query: number, { read, probabilities, ranks }: QueryRanking): void {
   let reach = 0
   let found = 0
   const { length } = probabilities
   for (const one of tallies) {
-    while (reach < length && ((read[reach] as number) < k || isRead(one.probing, reach, read, probabilities))) reach++
+    const { k, probing } = one.request
+    while (reach < length && ((read[reach] as number) < k || isRead(probing, reach, read, probabilities))) reach++
     while (found < ranks.length && (ranks[found] as number) < reach) found++
     one.candidates[query] = read[reach] as number
     one.found += found
@@ -108,14 +106,14 @@ async function curveOf(probing: ProbingType, tallies: Tally[], total: number, { 
   const whole = tallies.findIndex(({ found }) => found === total)
   const useful = whole < 0 ? tallies : tallies.slice(0, whole + 1)
   const points: ComparisonPoint[] = []
-  const probings: Probing[] = []
+  const requests: SearchRequest[] = []
   await eachRow(useful.length, signal, (i) => {
-    const { asked, probing, candidates, found } = useful[i] as Tally
+    const { asked, request, candidates, found } = useful[i] as Tally
     const candidatesMean = meanOf(candidates)
     if (candidatesMean === points.at(-1)?.candidatesMean) return
     const candidatesQ95 = quantile(candidates.sort(), 0.95)
     points.push({ asked, accuracy: found / total, candidatesMean, candidatesQ95 })
-    probings.push(probing)
+    requests.push(request)
   })
-  return { probing, points, probings }
+  return { probing, points, requests }
 }

@@ -23,7 +23,7 @@ export interface MapRequest {
   dimensions: number
   metric: Metric
   seed: number
-  /** Row numbers of the points; t-SNE takes some seconds for 2,000. */
+  /** Row numbers of the points; t-SNE takes time in proportion to the square of their number. */
   rows: readonly number[]
   signal?: AbortSignal | undefined
 }

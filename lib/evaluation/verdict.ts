@@ -1,109 +1,106 @@
 /** What the figures of a comparison say, in words. */
 import { titles } from '../methods.js'
-import type { Comparison, MethodResult, NeededCandidates, ProbingType } from './comparison.js'
+import type { MethodResult, NeededCandidates, ProbingType } from './comparison.js'
 
-type Figures = Omit<Comparison, 'verdict'>
-type Candidates = 'candidatesMean' | 'candidatesQ95'
-
-/** Where methods are judged. */
+/** Where methods are judged: every method gets there, if it reads enough bins. */
 const judgedAccuracies = [0.9, 0.95]
 /** Largest bin / mean bin beyond which shards and disks notice. */
 const unequalBalance = 2
 
-/** A method with a number of bins and a way of choosing them. */
+type Figures = Pick<MethodResult, 'method' | 'bins' | 'needed' | 'routerDistances' | 'balance'>
+
+/** A method with a number of bins, a way of choosing them and an accuracy. */
 interface Entry {
-  result: MethodResult
+  result: Figures
   needed: NeededCandidates
 }
 
-/** A paragraph: which method suits these data, and what speaks against it. */
-export function verdictOf({ rows, dimensions, queries, k, results }: Figures): string {
-  const mean = judgedAccuracies.map((accuracy) => best(results, accuracy, 'candidatesMean'))
-  const tail = judgedAccuracies.map((accuracy) => best(results, accuracy, 'candidatesQ95'))
-  return [
-    `${count(rows)} vectors of ${count(dimensions)} numbers, asked for the ${k} nearest of ${count(queries)} queries.`,
-    ...mean.map((entry, i) => bestSentence(entry, i > 0 && isSame(entry, mean[i - 1] as Entry))),
-    tailSentence(mean, tail),
-    routerSentence(results, mean[0] as Entry),
-    balanceSentence(results)
-  ]
-    .filter(Boolean)
-    .join(' ')
+/** By what entries are judged, and which of their figures compares them with k-means. */
+interface Measure {
+  value: (entry: Entry) => number
+  toKmeans: (needed: NeededCandidates) => number | undefined
 }
 
-function best(results: readonly MethodResult[], accuracy: number, which: Candidates): Entry {
-  const entries = results.flatMap((result) =>
+const byMean: Measure = {
+  value: ({ needed }) => needed.candidatesMean,
+  toKmeans: ({ meanToKmeans }) => meanToKmeans
+}
+const byTail: Measure = { value: ({ needed }) => needed.candidatesQ95, toKmeans: ({ q95ToKmeans }) => q95ToKmeans }
+
+/** With the work of the router, counted in candidates. */
+const totalOf = ({ result, needed }: Entry) => result.routerDistances + needed.candidatesMean
+
+/** A paragraph: which method suits these data, and what speaks against it. */
+export function verdictOf(results: readonly Figures[]): string {
+  const winners = (measure: Measure) =>
+    judgedAccuracies.map((accuracy) => best(entriesOf(results, accuracy), measure.value))
+  const [mean, tail] = [winners(byMean), winners(byTail)]
+  const sentences = [
+    `By candidates on average the best is ${praise(mean, byMean)}.`,
+    `By the costliest queries (0.95-quantile of the candidates) it is ${praise(tail, byTail)}.`,
+    ...(mean.some((entry) => byMean.toKmeans(entry.needed) !== undefined)
+      ? ['Plain k-means reads a fixed number of as many bins.']
+      : []),
+    routerSentence(results, mean[0] as Entry),
+    ...balanceSentences(results)
+  ]
+  return sentences.join(' ')
+}
+
+const entriesOf = (results: readonly Figures[], accuracy: number): Entry[] =>
+  results.flatMap((result) =>
     result.needed.filter((one) => one.accuracy === accuracy).map((needed) => ({ result, needed }))
   )
-  return entries.reduce((least, one) => (one.needed[which] < least.needed[which] ? one : least))
-}
+
+const best = (entries: readonly Entry[], value: Measure['value']) =>
+  entries.reduce((least, one) => (value(one) < value(least) ? one : least))
 
 const isSame = (a: Entry, b: Entry) => a.result === b.result && a.needed.probing === b.needed.probing
 
-function bestSentence({ result, needed }: Entry, isAgain: boolean): string {
-  const candidates = count(needed.candidatesMean)
-  const against = besideKmeans(needed.meanToKmeans, result)
-  return isAgain
-    ? `For ${percent(needed.accuracy)} it is the best again, with ${candidates} candidates${against}.`
-    : `To have ${percent(needed.accuracy)} of the true neighbors among the candidates, ${nameOf(result, needed.probing)} needs the fewest: ${candidates} a query on average${against}.`
-}
-
-function besideKmeans(ratio: number | undefined, { method, bins }: MethodResult): string {
-  if (ratio === undefined) return ''
-  if (method === 'kmeans' && ratio === 1) return ''
-  const share = Math.abs(1 - ratio)
-  const kmeans = `k-means reading a fixed number of its ${count(bins)} bins`
-  if (share < 0.005) return `, as many as ${kmeans}`
-  return `, ${percent(share)} ${ratio < 1 ? 'fewer' : 'more'} than ${kmeans}`
-}
-
-function tailSentence(mean: readonly Entry[], tail: readonly Entry[]): string {
-  const parts = tail.map(({ result, needed }) => {
-    const who = nameOf(result, needed.probing)
-    return `${who} at ${percent(needed.accuracy)} (${count(needed.candidatesQ95)} candidates)`
+/** Who wins with which figures; named once where it wins everywhere. */
+function praise(winners: readonly Entry[], measure: Measure): string {
+  const parts = winners.map((entry, i) => {
+    const before = winners[i - 1]
+    const name = before !== undefined && isSame(before, entry) ? '' : `${nameOf(entry)}: `
+    const goal = `${percent(entry.needed.accuracy)}${i === 0 ? ' of the true neighbors' : ''}`
+    return `${name}${count(measure.value(entry))} for ${goal}${besideKmeans(measure.toKmeans(entry.needed))}`
   })
-  const same = tail.every((entry, i) => isSame(entry, mean[i] as Entry))
-  const lead = same
-    ? 'The same holds for the queries that read most (0.95-quantile of the candidates)'
-    : 'For the queries that read most (0.95-quantile of the candidates) the best is'
-  return `${lead}${same ? ':' : ''} ${parts.join(', ')}.`
+  return parts.join(', ')
+}
+
+function besideKmeans(ratio: number | undefined): string {
+  if (ratio === undefined || ratio === 1) return ''
+  return ` (${percent(Math.abs(1 - ratio))} ${ratio < 1 ? 'fewer' : 'more'} than plain k-means)`
 }
 
 /** Where the work of the router is counted, another may win. */
-function routerSentence(results: readonly MethodResult[], winner: Entry): string {
+function routerSentence(results: readonly Figures[], winner: Entry): string {
   const { accuracy } = winner.needed
-  const total = ({ result, needed }: Entry) => result.routerDistances + needed.candidatesMean
-  const entries = results.flatMap((result) =>
-    result.needed.filter((one) => one.accuracy === accuracy).map((needed) => ({ result, needed }))
-  )
-  const least = entries.reduce((a, b) => (total(b) < total(a) ? b : a))
+  const least = best(entriesOf(results, accuracy), totalOf)
   const cost = count(winner.result.routerDistances)
-  if (isSame(least, winner))
-    return `Choosing the bins costs it as much as ${cost} more comparisons a query; counted together it is still the cheapest.`
-  const [own, other] = [total(winner), total(least)].map(count)
-  return `Mind the router: choosing the bins costs ${titleOf(winner.result)} as much as ${cost} more comparisons a query, ${own} in all at ${percent(accuracy)}; ${nameOf(least.result, least.needed.probing)} makes do with ${other}.`
+  const work = `choosing the bins costs ${titleOf(winner.result)} as much as ${cost} more comparisons a query`
+  if (isSame(least, winner)) return `Counting the router does not change that: ${work}.`
+  const [own, other] = [winner, least].map((entry) => count(totalOf(entry)))
+  return `Mind the router: ${work}, ${own} in all for ${percent(accuracy)}; ${nameOf(least)}, makes do with ${other}.`
 }
 
-function balanceSentence(results: readonly MethodResult[]): string {
+function balanceSentences(results: readonly Figures[]): string[] {
   const unequal = results.filter(({ balance }) => balance > unequalBalance)
-  if (unequal.length === 0) return ''
+  if (unequal.length === 0) return []
   const worst = unequal.reduce((a, b) => (b.balance > a.balance ? b : a))
-  const names = [...new Set(unequal.map(({ method }) => titles[method]))]
-  return `Bins are of unequal size with ${list(names)}: up to ${worst.balance.toFixed(1)} times the mean (${titleOf(worst)}), which matters where bins are shards or pages of a disk.`
+  const names = [...new Set(unequal.map(({ method }) => titles[method]))].join(', ')
+  const most = `${worst.balance.toFixed(1)} times the mean (${titleOf(worst)})`
+  return [
+    `Bins are of unequal size with ${names}: up to ${most}, which matters where bins are shards or pages of a disk.`
+  ]
 }
 
-const titleOf = ({ method, bins }: MethodResult) => `${titles[method]} with ${count(bins)} bins`
-
-const probingTitles: Readonly<Record<ProbingType, string>> = {
+const ways: Readonly<Record<ProbingType, string>> = {
   probes: 'a fixed number of them read',
   recall: 'read by their probability'
 }
 
-const nameOf = (result: MethodResult, probing: ProbingType) => `${titleOf(result)} (${probingTitles[probing]})`
-
+const titleOf = ({ method, bins }: Figures) => `${titles[method]} with ${count(bins)} bins`
+const nameOf = ({ result, needed }: Entry) => `${titleOf(result)}, ${ways[needed.probing]}`
 const count = (value: number) => value.toLocaleString('en-US', { maximumFractionDigits: 0 })
 const percent = (share: number) => `${(100 * share).toFixed(0)} %`
-
-function list(names: readonly string[]): string {
-  return names.length === 1 ? `${names[0]}` : `${names.slice(0, -1).join(', ')} and ${names.at(-1)}`
-}

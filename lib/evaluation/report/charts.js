@@ -25,25 +25,36 @@ const lineOf = (result, data, extra = {}) => ({
   backgroundColor: methodColor(result.method),
   pointStyle: marks[result.method].shape,
   borderWidth: 2,
+  borderDash: marks[result.method].dash ?? [],
   showLine: true,
   ...extra
 })
 
-/** A mark now and then: all of them would hide the line. */
-const someMarks = (every) => ({ pointRadius: ({ dataIndex }) => (dataIndex % every === 0 ? 4 : 0), pointHitRadius: 6 })
+/** Marks at some points only: all of them would hide the line. */
+const marksAt = (places) => ({
+  pointRadius: ({ dataIndex }) => (places.includes(dataIndex) ? 4 : 0),
+  pointHitRadius: 6
+})
+
+const evenly = (count) => Array.from({ length: 9 }, (_, i) => Math.round((i * (count - 1)) / 8))
 
 // ------------------------------------------------------------------------------------------------- accuracy
 
 const lowestAccuracy = 0.5
+const markedAccuracies = [0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99]
+/** Beyond it lines only creep to the right. */
+const highestMarked = 0.99
 
 function drawCurve(id, which, name) {
   const shown = shownResults()
   const lines = shown.map((result) => {
     const points = curveOf(result).points.filter((point, i, all) => (all[i + 1] ?? point).accuracy >= lowestAccuracy)
     const data = points.map((point) => ({ x: point[which], y: point.accuracy, asked: point.asked }))
-    return lineOf(result, data, someMarks(Math.ceil(data.length / 9)))
+    const marked = markedAccuracies.map((accuracy) => data.findIndex(({ y }) => y >= accuracy))
+    return lineOf(result, data, marksAt(marked))
   })
-  const least = Math.min(...lines.flatMap(({ data }) => data.filter(({ y }) => y >= lowestAccuracy).map(({ x }) => x)))
+  const shownPoints = lines.flatMap(({ data }) => data.filter(({ y }) => y >= lowestAccuracy))
+  const interesting = lines.map(({ data }) => (data.find(({ y }) => y >= highestMarked) ?? data.at(-1)).x)
   draw(id, curveSummary(shown, which, name), {
     type: 'scatter',
     data: { datasets: lines },
@@ -52,8 +63,8 @@ function drawCurve(id, which, name) {
       scales: {
         x: {
           type: 'logarithmic',
-          min: least,
-          max: comparison.rows,
+          min: Math.min(...shownPoints.map(({ x }) => x)),
+          max: Math.max(...interesting),
           title: axisTitle('candidates a query'),
           ticks: { callback: logarithmicTick, autoSkip: false, maxRotation: 0 }
         },
@@ -70,10 +81,7 @@ function curveLabel({ dataset, raw }) {
 }
 
 function curveSummary(shown, which, name) {
-  const parts = shown.map((result) => {
-    const needed = result.needed.find(({ accuracy, probing }) => accuracy === 0.9 && probing === state.probing)
-    return `${comparison.titles[result.method]} ${formatCount(needed[which])}`
-  })
+  const parts = shown.map((result) => `${comparison.titles[result.method]} ${countOf(neededOf(result, 0.9)?.[which])}`)
   return `Lines of accuracy against candidates, ${name}, with ${state.bins} bins. Candidates for an accuracy of 0.9: ${parts.join(', ')}. The table below has more.`
 }
 
@@ -85,7 +93,7 @@ function drawSizes() {
   const lines = shown.map((result) => {
     const sorted = [...result.binSizes].sort((a, b) => b - a)
     const data = sorted.map((size, i) => ({ x: i + 1, y: size }))
-    return lineOf(result, data, someMarks(Math.ceil(data.length / 9)))
+    return lineOf(result, data, marksAt(evenly(data.length)))
   })
   const level = {
     label: 'mean',
@@ -183,7 +191,7 @@ function drawBuild() {
   const datasets = names.map((name, i) => ({
     label: name,
     data: shown.map(({ stages }) => stages.find((stage) => stage.name === name)?.seconds ?? 0),
-    backgroundColor: colorOf(stageColors[i % stageColors.length]),
+    backgroundColor: colorOf(stageColor(i)),
     borderColor: colorOf('--card'),
     borderWidth: { right: 1 }
   }))
@@ -204,11 +212,11 @@ function drawSpeed() {
   const wanted = [...new Set(shown.flatMap(({ speeds }) => speeds.map(({ wantedAccuracy }) => wantedAccuracy)))]
   const datasets = wanted.map((accuracy, i) => ({
     label: `Acc@${comparison.k} of ${accuracy} or more`,
-    data: shown.map((result) => speedOf(result, accuracy).queriesPerSecond),
-    backgroundColor: colorOf(['--sky', '--blue'][i % 2])
+    data: shown.map((result) => speedOf(result, accuracy)?.queriesPerSecond),
+    backgroundColor: colorOf(i % 2 === 0 ? '--faint' : '--accent')
   }))
   const parts = shown.map(
-    (result) => `${comparison.titles[result.method]} ${formatCount(speedOf(result, wanted[0]).queriesPerSecond)}`
+    (result) => `${comparison.titles[result.method]} ${countOf(speedOf(result, wanted[0])?.queriesPerSecond)}`
   )
   fitBars('speed-frame', shown.length, 140)
   draw('speed-bars', `Queries a second at an accuracy of ${wanted[0]}, ${state.bins} bins: ${parts.join(', ')}.`, {
@@ -231,7 +239,7 @@ function drawTraining() {
       { pointRadius: 3, ...extra }
     )
   const losses = trained.flatMap((result) => [
-    line(result, 'trainingLoss', {}),
+    line(result, 'trainingLoss', { borderDash: [] }),
     line(result, 'validationLoss', { borderDash: [5, 4] })
   ])
   const found = trained.map((result) => line(result, 'neighborAccuracy', {}))

@@ -2,6 +2,11 @@
 
 const formatCount = (value) => value.toLocaleString('en-US', { maximumFractionDigits: 0 })
 
+/** Where an accuracy is not reached there is nothing to say. */
+const nothing = '–'
+
+const countOf = (value) => (value === undefined ? nothing : formatCount(value))
+
 const formatShare = (value) => value.toFixed(3)
 
 const formatPercent = (share) => `${Math.round(100 * share)} %`

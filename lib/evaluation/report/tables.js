@@ -54,7 +54,8 @@ const neededOf = (result, wanted) =>
 
 function neededCell(result, { accuracy, figure, ratio }, all) {
   const needed = neededOf(result, accuracy)
-  const isBest = all.every((other) => neededOf(other, accuracy)[figure] >= needed[figure])
+  if (needed === undefined) return element('td', {}, nothing)
+  const isBest = all.every((other) => !(neededOf(other, accuracy)?.[figure] < needed[figure]))
   const number = formatCount(needed[figure])
   const cell = element('td', {}, isBest ? element('strong', {}, number) : number)
   if (needed[ratio] !== undefined) cell.append(element('small', {}, `×${needed[ratio].toFixed(2)}`))
@@ -89,7 +90,9 @@ function fillCost() {
 function costCells(result, accuracies) {
   const peak = Math.max(...result.stages.map(({ peakBytes }) => peakBytes))
   const speeds = accuracies.flatMap((accuracy) => {
-    const { probes, askedRecall, candidatesMean, recall, queriesPerSecond } = speedOf(result, accuracy)
+    const speed = speedOf(result, accuracy)
+    if (speed === undefined) return Array(4).fill(nothing)
+    const { probes, askedRecall, candidatesMean, recall, queriesPerSecond } = speed
     const asked = probes === undefined ? formatShare(askedRecall) : formatCount(probes)
     return [asked, formatCount(candidatesMean), formatShare(recall), formatCount(queriesPerSecond)]
   })

@@ -3,7 +3,7 @@
 
 const marks = {
   'neural-lsh': { color: '--blue', shape: 'circle' },
-  lecture: { color: '--sky', shape: 'rectRot' },
+  lecture: { color: '--sky', shape: 'rectRot', dash: [7, 3] },
   kmeans: { color: '--vermilion', shape: 'triangle' },
   itq: { color: '--green', shape: 'rect' },
   'cross-polytope': { color: '--purple', shape: 'star' },
@@ -12,7 +12,8 @@ const marks = {
   'kd-tree': { color: '--brown', shape: 'line' }
 }
 
-const stageColors = ['--gray', '--sky', '--blue', '--vermilion', '--orange', '--green', '--purple', '--brown']
+/** Stages follow each other, and so do their colors (viridis), which are none of the methods'. */
+const stageColor = (place) => `--stage-${place % 9}`
 
 const isDark = matchMedia('(prefers-color-scheme: dark)')
 

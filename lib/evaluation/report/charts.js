@@ -12,10 +12,11 @@ function draw(id, summary, config) {
 
 const axisTitle = (text) => ({ display: true, text })
 
-/** 1, 2 and 5 times the powers of ten have room on an axis. */
+/** What has room on a logarithmic axis: of an axis of few numbers more of them. */
 function logarithmicTick(value) {
   const digit = value / 10 ** Math.floor(Math.log10(value) + 1e-9)
-  return [1, 2, 5].some((one) => Math.abs(one - digit) < 1e-6) ? formatShort(value) : ''
+  const digits = this.max / this.min > 20 ? [1, 2, 5] : [1, 2, 3, 4, 6, 8]
+  return digits.some((one) => Math.abs(one - digit) < 1e-6) ? formatShort(value) : ''
 }
 
 const lineOf = (result, data, extra = {}) => ({
@@ -54,6 +55,7 @@ function drawCurve(id, which, name) {
     return lineOf(result, data, marksAt(marked))
   })
   const shownPoints = lines.flatMap(({ data }) => data.filter(({ y }) => y >= lowestAccuracy))
+  const lowest = Math.min(...shownPoints.map(({ y }) => y))
   const interesting = lines.map(({ data }) => (data.find(({ y }) => y >= highestMarked) ?? data.at(-1)).x)
   draw(id, curveSummary(shown, which, name), {
     type: 'scatter',
@@ -68,7 +70,7 @@ function drawCurve(id, which, name) {
           title: axisTitle('candidates a query'),
           ticks: { callback: logarithmicTick, autoSkip: false, maxRotation: 0 }
         },
-        y: { min: lowestAccuracy, max: 1, title: axisTitle(`Acc@${comparison.k}`) }
+        y: { min: Math.floor(20 * lowest) / 20, max: 1, title: axisTitle(`Acc@${comparison.k}`) }
       },
       plugins: { tooltip: { callbacks: { label: curveLabel } } }
     }
@@ -242,7 +244,7 @@ function drawTraining() {
     line(result, 'trainingLoss', { borderDash: [] }),
     line(result, 'validationLoss', { borderDash: [5, 4] })
   ])
-  const found = trained.map((result) => line(result, 'neighborAccuracy', {}))
+  const found = trained.map((result) => line(result, 'neighborAccuracy', { borderDash: [] }))
   const last = trained.map(({ method, history }) => ({ name: comparison.titles[method], ...history.at(-1) }))
   const say = (figure) => last.map((one) => `${one.name} ${one[figure]?.toFixed(3)}`).join(', ')
   drawEpochs('loss-curve', `Loss by epoch. Training loss at the end: ${say('trainingLoss')}.`, 'loss', losses)

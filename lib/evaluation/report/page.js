@@ -78,7 +78,6 @@ function tellFacts() {
   for (const place of document.querySelectorAll('.k')) place.textContent = String(k)
   document.getElementById('sample-size').textContent = formatCount(sample.length)
   document.getElementById('version').textContent = version
-  document.getElementById('options').append(...comparison.results.map(optionsOf))
 }
 
 function optionsOf({ method, bins, options }) {
@@ -111,6 +110,7 @@ function show() {
   drawTraining()
   fillNeeded()
   fillCost()
+  document.getElementById('options').replaceChildren(...shownResults().map(optionsOf))
 }
 
 offerChoices(

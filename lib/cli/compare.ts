@@ -45,6 +45,8 @@ export async function compareFiles(values: EvaluateValues, context: Context): Pr
   if (values.report !== undefined) onProgress({ stage: 'map', done: 0, total: 1 })
   await follow(writeFiles(comparison, vectors, values, context))
   context.printJson(comparison)
+  const source = values.queries === undefined ? 'rows of the base, held out as queries,' : 'queries'
+  context.print(`${formatCount(comparison.queries)} ${source} against ${formatCount(comparison.rows)} vectors:\n`)
   printComparison(comparison, context)
 }
 
@@ -58,7 +60,6 @@ async function readData(base: string, values: EvaluateValues, context: Context) 
   }
   const count = Math.min(heldOut.rows, Math.ceil(heldOut.share * rows))
   const drawn = { seed: seed.read(values.seed, 'seed'), signal }
-  context.print(`${formatCount(count)} rows of the base, drawn by chance, are held out as queries.`)
   return { ...(await holdOutRows(vectors, dimensions, count, drawn)), dimensions, truth: undefined }
 }
 
@@ -88,8 +89,7 @@ function* encoded(lines: Iterable<string>): Generator<Uint8Array> {
   for (const line of lines) yield Buffer.from(line)
 }
 
-function printComparison({ verdict, results, k, rows, queries }: Comparison, { print }: Context): void {
-  print(`${formatCount(queries)} queries against ${formatCount(rows)} vectors:\n`)
+function printComparison({ verdict, results, k }: Comparison, { print }: Context): void {
   print(`${wrap(verdict, lineWidth, '')}\n`)
   print(`Candidates a query for an Acc@${k}, on average and their 0.95-quantile; beside k-means with as many bins:\n`)
   const lines = results.flatMap(({ method, bins, needed }) =>

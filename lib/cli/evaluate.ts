@@ -41,7 +41,7 @@ export const evaluateCommand = defineCommand({
   name: 'evaluate',
   summary: 'measure accuracy, candidates and speed against the exact answers',
   usage:
-    'neural-lsh evaluate (--base FILE | --index INDEX) --queries FILE [options]\n       neural-lsh evaluate --base FILE --methods NAME,NAME… [--bins M,M…] [--report FILE] [options]',
+    'neural-lsh evaluate (--base FILE | --index INDEX) --queries FILE [options]\n       neural-lsh evaluate --base FILE --methods NAME,NAME… [--report FILE] [options]',
   explanation: [
     'Builds an index (--base), or opens one (--index), and asks it for the neighbors of the queries with each number of probed bins. For each it prints Acc@k, the share of the true k nearest that lie in the bins that were read; the recall of the result; the candidates, which are the vectors compared with a query (mean, median and 0.95-quantile); and the queries answered per second.',
     'The last line says what the router itself costs for one query, counted in distance computations: add it to the candidates when you compare with other methods.',
@@ -58,8 +58,8 @@ export const evaluateCommand = defineCommand({
         'Measures an index file against known neighbors, reading bins until their probabilities add up; prints JSON.'
     },
     {
-      line: 'neural-lsh evaluate --base base.fvecs --methods neural-lsh,kmeans --bins 16,64,256 --report report.html',
-      meaning: 'Compares two methods, each with three numbers of bins, and writes a page that shows the comparison.'
+      line: 'neural-lsh evaluate --base base.fvecs --methods neural-lsh,kmeans --bins 16,64 --report page.html',
+      meaning: 'Compares two methods, each with two numbers of bins, and writes a page that shows the comparison.'
     }
   ],
   flags,

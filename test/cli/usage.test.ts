@@ -32,6 +32,26 @@ const wrongUsage: [string, string[], RegExp][] = [
     /--bins belongs to --base/
   ],
   [
+    'a method that there is not',
+    ['evaluate', '--base', wordsFile, '--limit', '50', '--methods', 'kmeans,neural-lhs'],
+    /methods\[1\]: "neural-lhs" is not a method; did you mean 'neural-lsh'\?/
+  ],
+  [
+    'a short name of a method that cannot make so many bins',
+    ['evaluate', '--base', wordsFile, '--limit', '50', '--methods', 'cplsh', '--bins', '9'],
+    /bins: of 'cross-polytope' must be even/
+  ],
+  [
+    'a router that the methods do not have',
+    ['evaluate', '--base', wordsFile, '--limit', '50', '--methods', 'kmeans', '--router', 'classifier'],
+    /router: cannot be given/
+  ],
+  ['a page of one index', ['evaluate', '--base', 'x', '--queries', 'y', '--report', 'z'], /--report needs --methods/],
+  ['a table of one index', ['evaluate', '--base', 'x', '--queries', 'y', '--csv', 'z'], /--csv needs --methods/],
+  ['several bins of one index', ['evaluate', '--base', 'x', '--queries', 'y', '--bins', '4,8'], /need --methods/],
+  ['an index to compare', ['evaluate', '--index', 'x', '--methods', 'kmeans'], /--index cannot be given/],
+  ['a truth without queries', ['evaluate', '--base', 'x', '--methods', 'kmeans', '--truth', 't'], /--truth belongs to/],
+  [
     'a value that the library refuses',
     ['build', '--base', wordsFile, '--limit', '50', '--out', 'y', '--bins', '51'],
     /bins: must be .*2 to 50/

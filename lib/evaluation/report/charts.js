@@ -19,17 +19,20 @@ function logarithmicTick(value) {
   return digits.some((one) => Math.abs(one - digit) < 1e-6) ? formatShort(value) : ''
 }
 
-const lineOf = (result, data, extra = {}) => ({
-  label: comparison.titles[result.method],
-  data,
-  borderColor: methodColor(result.method),
-  backgroundColor: methodColor(result.method),
-  pointStyle: marks[result.method].shape,
-  borderWidth: 2,
-  borderDash: marks[result.method].dash ?? [],
-  showLine: true,
-  ...extra
-})
+function lineOf({ method }, data, extra) {
+  const { color, shape, dash } = marks[method]
+  return {
+    label: comparison.titles[method],
+    data,
+    borderColor: colorOf(color),
+    backgroundColor: colorOf(color),
+    pointStyle: shape,
+    borderWidth: 2,
+    borderDash: dash,
+    showLine: true,
+    ...extra
+  }
+}
 
 /** Marks at some points only: all of them would hide the line. */
 const marksAt = (places) => ({

@@ -5,6 +5,7 @@ const comparison = JSON.parse(document.getElementById('comparison').textContent)
 const unique = (figure) => [...new Set(comparison.results.map((result) => result[figure]))]
 const binCounts = unique('bins').sort((a, b) => a - b)
 const methods = unique('method')
+const marks = Object.fromEntries(methods.map((method, place) => [method, markAt(place)]))
 
 const state = { bins: String(binCounts.at(-1)), probing: 'probes', map: 'tsne', hidden: new Set() }
 

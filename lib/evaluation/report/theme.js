@@ -1,16 +1,15 @@
-/** Colors and marks: a method keeps its own on all figures. The colors come from style.css, where they differ in the dark;
+/** Colors and marks: a method has the same on all figures. The colors come from style.css, where they differ in the dark;
  * they stay apart for the color-blind, and lines have marks besides. */
 
-const marks = {
-  'neural-lsh': { color: '--blue', shape: 'circle' },
-  lecture: { color: '--sky', shape: 'rectRot', dash: [7, 3] },
-  kmeans: { color: '--vermilion', shape: 'triangle' },
-  itq: { color: '--green', shape: 'rect' },
-  'cross-polytope': { color: '--purple', shape: 'star' },
-  'pca-tree': { color: '--orange', shape: 'crossRot' },
-  'rp-tree': { color: '--gray', shape: 'cross' },
-  'kd-tree': { color: '--brown', shape: 'line' }
-}
+const colors = ['--blue', '--vermilion', '--green', '--purple', '--orange', '--sky', '--gray', '--brown']
+const shapes = ['circle', 'triangle', 'rect', 'rectRot', 'crossRot', 'star', 'cross']
+
+/** Of the method in the given place; where there are more of them than colors, the others are dashed. */
+const markAt = (place) => ({
+  color: colors[place % colors.length],
+  shape: shapes[place % shapes.length],
+  dash: place < colors.length ? [] : [7, 3]
+})
 
 /** Stages follow each other, and so do their colors (viridis), which are none of the methods'. */
 const stageColor = (place) => `--stage-${place % 9}`
@@ -18,8 +17,6 @@ const stageColor = (place) => `--stage-${place % 9}`
 const isDark = matchMedia('(prefers-color-scheme: dark)')
 
 const colorOf = (variable) => getComputedStyle(document.documentElement).getPropertyValue(variable).trim()
-
-const methodColor = (method) => colorOf(marks[method].color)
 
 /** Golden angles: bins with numbers next to each other get colors that are far apart. */
 function binColor(bin) {

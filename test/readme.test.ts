@@ -86,7 +86,7 @@ test.serial('the commands of the command line run, one after the other', async (
   for (const line of lines) {
     const [program, ...args] = line.split(' ')
     t.is(program, 'neural-lsh', line)
-    const inFolder = args.map((arg) => (/\.(fvecs|ivecs|nlsh|gz)$/.test(arg) ? join(folder, arg) : arg))
+    const inFolder = args.map((arg) => (/\.(fvecs|ivecs|nlsh|gz|html)$/.test(arg) ? join(folder, arg) : arg))
     const { code, stderr } = await run(...inFolder)
     t.is(code, 0, `${line}\n${stderr}`)
   }

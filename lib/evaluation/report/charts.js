@@ -139,6 +139,9 @@ function squareOf(points) {
   return { x: axis((left + right) / 2), y: axis((bottom + top) / 2) }
 }
 
+/** A small map needs small points. */
+const pointRadius = ({ chart }) => Math.max(0.8, chart.width / 140)
+
 function drawMap(result) {
   const points = comparison.map[state.map]
   const { method, sampleBins } = result
@@ -265,7 +268,7 @@ function drawEpochs(id, summary, unit, datasets) {
     data: { datasets },
     options: {
       interaction: { mode: 'nearest', intersect: false },
-      scales: { x: { title: axisTitle('epoch'), ticks: { precision: 0 } }, y: { title: axisTitle(unit) } },
+      scales: { x: { min: 1, title: axisTitle('epoch'), ticks: { precision: 0 } }, y: { title: axisTitle(unit) } },
       plugins: {
         tooltip: { callbacks: { label: ({ dataset, raw }) => `${dataset.label}, epoch ${raw.x}: ${raw.y.toFixed(3)}` } }
       }

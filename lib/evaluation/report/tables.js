@@ -21,7 +21,11 @@ function rowHeading({ method }) {
 function fillTable(id, caption, head, rows) {
   document
     .getElementById(id)
-    .replaceChildren(element('caption', {}, caption), element('thead', {}, ...head), element('tbody', {}, ...rows))
+    .replaceChildren(
+      element('caption', {}, element('span', {}, caption)),
+      element('thead', {}, ...head),
+      element('tbody', {}, ...rows)
+    )
 }
 
 const ways = { probes: 'a fixed number of bins read', recall: 'bins read by their probability' }

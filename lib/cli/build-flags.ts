@@ -1,11 +1,9 @@
 /** Every option of NeuralLSH.build as an option of the commands; `dimensions` comes from the file. */
 import { activationTypes } from '../classifier/layers.js'
 import { recipe } from '../classifier/options.js'
-import { methodNames } from '../methods.js'
 import { type Flag, inSection, number, numbers, parseNumber, text, toggle, UsageError } from './flags.js'
 
 const indexFlags = {
-  method: text('NAME', `What the others are by default: ${methodNames.join(', ')}. Default: neural-lsh.`, 'method'),
   bins: number(
     'M',
     'Bins to partition into. Default: the power of two nearest to the square root of the rows.',

@@ -2,6 +2,7 @@
 import type { Comparison } from '../evaluation/comparison.js'
 import { comparisonCsv } from '../evaluation/csv.js'
 import { mapPoints } from '../evaluation/map.js'
+import { wantedAccuracies } from '../evaluation/needed.js'
 import { type CompareOptions, type ComparisonProgress, resolveComparison } from '../evaluation/options.js'
 import { renderReport } from '../evaluation/report.js'
 import { holdOutRows } from '../evaluation/sampling.js'
@@ -13,7 +14,7 @@ import { buildFlags } from './build-flags.js'
 import { type Context, required } from './command.js'
 import { type EvaluateValues, readQuestions } from './evaluate.js'
 import { apiOptions, comparisonFlags, evaluateFlags, runFlags, UsageError } from './flags.js'
-import { formatCount, formatShare, table, wrap } from './text.js'
+import { formatCount, table, wrap } from './text.js'
 import { keptTruth } from './truth-cache.js'
 
 /** Without a file of queries: so many rows of the base, but no more than this share of them. */
@@ -90,21 +91,27 @@ function* encoded(lines: Iterable<string>): Generator<Uint8Array> {
 }
 
 function printComparison({ verdict, results, k }: Comparison, { print }: Context): void {
-  print(`${wrap(verdict, lineWidth, '')}\n`)
-  print(`Candidates a query for an Acc@${k}, on average and their 0.95-quantile; beside k-means with as many bins:\n`)
-  const lines = results.flatMap(({ method, bins, needed }) =>
-    needed.map(({ accuracy, probing, candidatesMean, candidatesQ95, meanToKmeans, q95ToKmeans }) => [
-      titles[method],
-      formatCount(bins),
-      probing,
-      accuracy.toFixed(2),
-      formatCount(candidatesMean),
-      formatRatio(meanToKmeans),
-      formatCount(candidatesQ95),
-      formatRatio(q95ToKmeans)
-    ])
-  )
-  print(table(['method', 'bins', 'by', `Acc@${k}`, 'mean', 'ratio', '0.95-quantile', 'ratio'], lines))
+  print(wrap(verdict, lineWidth, ''))
+  for (const { meaning, figure, ratio } of neededFigures) {
+    print(`\n${meaning} for an Acc@${k}, beside k-means with as many bins and a fixed number of them read:\n`)
+    const lines = results.flatMap(({ method, bins, curves, needed }) =>
+      curves.map(({ probing }) => [
+        titles[method],
+        formatCount(bins),
+        probing,
+        ...wantedAccuracies.map((wanted) => {
+          const found = needed.find((one) => one.probing === probing && one.accuracy === wanted)
+          return found ? formatCount(found[figure]) + formatRatio(found[ratio]) : ''
+        })
+      ])
+    )
+    print(table(['method', 'bins', 'by', ...wantedAccuracies.map((wanted) => wanted.toFixed(2))], lines))
+  }
 }
 
-const formatRatio = (ratio: number | undefined) => (ratio === undefined ? '' : formatShare(ratio))
+const neededFigures = [
+  { meaning: 'Candidates on average', figure: 'candidatesMean', ratio: 'meanToKmeans' },
+  { meaning: "Candidates' 0.95-quantile", figure: 'candidatesQ95', ratio: 'q95ToKmeans' }
+] as const
+
+const formatRatio = (ratio: number | undefined) => (ratio === undefined ? '' : ` ×${ratio.toFixed(2)}`)

@@ -38,7 +38,7 @@ export interface NeededCandidates {
   q95ToKmeans?: number
 }
 
-/** The first point of a curve that reaches an accuracy, searched for with one thread. */
+/** The first point of a curve that reaches an accuracy, searched for with one thread; the fastest of some runs. */
 export interface MeasuredSpeed extends CurvePoint {
   probing: ProbingType
   wantedAccuracy: number

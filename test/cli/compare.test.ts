@@ -30,7 +30,7 @@ test('one command compares: verdict and table in words, curves as CSV, all of it
   const people = await run(...arguments_, ...small, '--csv', csv, '--report', report)
   t.is(people.code, 0, people.stderr)
   t.regex(people.stdout, /\n40 queries against 700 vectors:\n\nBy candidates on average the best\sis /)
-  t.regex(people.stdout, /\n {2}Neural LSH +16 +probes +0\.90 +\d+ +\d\.\d{3} +\d+ +\d\.\d{3}\n/)
+  t.regex(people.stdout, /\n {2}Neural LSH +16 +probes( +\d+ ×\d\.\d\d){4}\n/)
   t.regex(people.stderr, /^neural-lsh 16: partition: /m)
   t.regex(people.stderr, /^map: /m)
   t.regex(await readFile(report, 'utf8'), /^<!doctype html>/)

@@ -26,10 +26,7 @@ const lineWidth = 100
 const ofOneIndex = ['index', 'probes', 'mass', 'recall'] as const
 
 export async function compareFiles(values: EvaluateValues, context: Context): Promise<void> {
-  const useless = ofOneIndex.find((name) => values[name] !== undefined)
-  if (useless !== undefined) throw new UsageError(`--${useless} cannot be given together with --methods`)
-  if (values.truth !== undefined && values.queries === undefined)
-    throw new UsageError('--truth belongs to --queries, whose neighbors it holds')
+  checkUsage(values)
   const base = required(values.base, 'base', 'the file of the vectors to index')
   const { signal } = context
   const { onProgress, follow } = context.progress()
@@ -37,8 +34,7 @@ export async function compareFiles(values: EvaluateValues, context: Context): Pr
   const data = await follow(readData(base, values, context))
   const { vectors, queries, dimensions } = data
   const options = { ...optionsOf(values), dimensions, signal }
-  const { k, contestants } = resolveComparison(vectors, queries, options)
-  const metric = contestants[0]?.index.metric ?? 'euclidean'
+  const { metric, k } = resolveComparison(vectors, queries, options)
   const task = { vectors, queries, dimensions, metric, k }
   const truth = data.truth ?? (await follow(keptTruth(base, task, { ...options, onProgress }, context.print)))
   const show = (progress: ComparisonProgress) => onProgress({ ...progress, stage: stageOf(progress) })
@@ -49,6 +45,13 @@ export async function compareFiles(values: EvaluateValues, context: Context): Pr
   const source = values.queries === undefined ? 'rows of the base, held out as queries,' : 'queries'
   context.print(`${formatCount(comparison.queries)} ${source} against ${formatCount(comparison.rows)} vectors:\n`)
   printComparison(comparison, context)
+}
+
+function checkUsage(values: EvaluateValues): void {
+  const useless = ofOneIndex.find((name) => values[name] !== undefined)
+  if (useless !== undefined) throw new UsageError(`--${useless} cannot be given together with --methods`)
+  if (values.truth !== undefined && values.queries === undefined)
+    throw new UsageError('--truth belongs to --queries, whose neighbors it holds')
 }
 
 async function readData(base: string, values: EvaluateValues, context: Context) {

@@ -47,9 +47,9 @@ export async function compareMethods(
   queries: Float32Array,
   options: CompareOptions
 ): Promise<Comparison> {
-  const { engine: choice, run, k, truth: given, contestants } = resolveComparison(vectors, queries, options)
-  const engine = selectEngine(choice)
-  const { dimensions, metric, seed } = (contestants[0] as Contestant).index
+  const resolved = resolveComparison(vectors, queries, options)
+  const { run, dimensions, metric, k, seed, truth: given, contestants } = resolved
+  const engine = selectEngine(resolved.engine)
   const [rows, count] = [vectors.length / dimensions, queries.length / dimensions]
   const truth = await runJob(run, ({ stage, signal }) =>
     given

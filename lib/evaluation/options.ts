@@ -72,7 +72,8 @@ export function resolveComparison(vectors: Float32Array, queries: Float32Array, 
   if (truth !== undefined) checkTruth(truth, count, asked.k)
   const contestants = contestantsOf(vectors, build, asked.methods, asked.bins ?? [binsOf(rows).read(undefined, 'bins')])
   const { engine, run } = resolveBuild(vectors, { ...build, onProgress: undefined })
-  return { engine, run: { ...run, onProgress }, k: asked.k, truth, contestants }
+  const { metric, seed } = (contestants[0] as Contestant).index
+  return { engine, run: { ...run, onProgress }, dimensions, metric, k: asked.k, seed, truth, contestants }
 }
 
 type SharedOptions = Omit<CompareOptions, 'methods' | 'bins' | 'k' | 'truth' | 'onProgress'>

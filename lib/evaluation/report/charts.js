@@ -252,7 +252,7 @@ function drawTraining() {
   ])
   const found = trained.map((result) => line(result, 'neighborAccuracy', { borderDash: [] }))
   const last = trained.map(({ method, history }) => ({ name: comparison.titles[method], ...history.at(-1) }))
-  const say = (figure) => last.map((one) => `${one.name} ${one[figure]?.toFixed(3)}`).join(', ')
+  const say = (figure) => last.map((one) => `${one.name} ${one[figure]?.toFixed(3) ?? nothing}`).join(', ')
   drawEpochs('loss-curve', `Loss by epoch. Training loss at the end: ${say('trainingLoss')}.`, 'loss', losses)
   drawEpochs(
     'neighbor-curve',

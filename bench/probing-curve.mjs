@@ -4,25 +4,32 @@
  */
 
 /**
- * Every bin of every query as a step of the search: its place in the query's ranking, from 0; the probability mass of
- * the bins before it; its points; and how many of the query's true neighbors are among them.
+ * Every bin of every query as a step of the search, query by query in the order of the ranking: its rank, from 0; the
+ * probability mass of the bins before it; minus its probability; its points; and how many of the query's true neighbors
+ * are found in it first.
  *
  * `routes`: bins and their probabilities, queries x bins, most probable first. `truthBins`: the bins of the true
- * neighbors, queries x k.
+ * neighbors, queries x k; several such arrays where a point may lie in several bins.
  */
-export function searchSteps({ bins, probabilities }, binSizes, truthBins) {
+export function searchSteps({ bins, probabilities }, binSizes, ...truthBins) {
   const count = binSizes.length
   const queries = bins.length / count
-  const k = truthBins.length / queries
+  const truths = truthBins[0].length
+  const k = truths / queries
   const steps = []
+  const rankOf = new Int32Array(count)
   for (let query = 0; query < queries; query++) {
-    const neighbors = new Int32Array(count)
-    for (const bin of truthBins.subarray(query * k, (query + 1) * k)) neighbors[bin]++
+    const ranked = bins.subarray(query * count, (query + 1) * count)
+    for (const [rank, bin] of ranked.entries()) rankOf[bin] = rank
+    const found = new Int32Array(count)
+    for (let place = query * k; place < (query + 1) * k; place++)
+      found[Math.min(...truthBins.map((places) => rankOf[places[place]]))]++
     let mass = 0
-    for (let rank = 0; rank < count; rank++) {
-      const bin = bins[query * count + rank]
-      steps.push({ rank, mass, candidates: binSizes[bin] / queries, accuracy: neighbors[bin] / truthBins.length })
-      mass += probabilities[query * count + rank]
+    for (const [rank, bin] of ranked.entries()) {
+      const probability = probabilities[query * count + rank]
+      const accuracy = found[rank] / truths
+      steps.push({ rank, mass, improbability: -probability, candidates: binSizes[bin] / queries, accuracy })
+      mass += probability
     }
   }
   return steps
@@ -30,7 +37,7 @@ export function searchSteps({ bins, probabilities }, binSizes, truthBins) {
 
 /**
  * Mean candidates and Acc@k, [0, 0] first, as a limit on `key` rises: 'rank' is a fixed number of bins, 'mass' as many
- * as it takes to reach a probability mass.
+ * as it takes to reach a probability mass, 'improbability' those above a probability that all queries share.
  */
 export function probingCurve(steps, key) {
   const sorted = steps.toSorted((a, b) => a[key] - b[key])
@@ -42,6 +49,30 @@ export function probingCurve(steps, key) {
     if (sorted[i + 1]?.[key] !== step[key]) curve.push([candidates, accuracy])
   }
   return curve
+}
+
+/** Mean candidates that Acc@k = `goal` takes, linear between the curve's points. */
+export function candidatesAt(curve, goal) {
+  const next = curve.findIndex(([, accuracy]) => accuracy >= goal - 1e-12)
+  const [[fromCandidates, from], [toCandidates, to]] = [curve[next - 1], curve[next]]
+  return fromCandidates + ((toCandidates - fromCandidates) * (goal - from)) / (to - from)
+}
+
+/** The same of a quantile of the queries' candidates where all read the same number of `bins`. */
+export function quantileAt(steps, bins, goal, share) {
+  const queries = steps.length / bins
+  const read = new Float64Array(queries)
+  const curve = [[0, 0]]
+  let accuracy = 0
+  for (let rank = 0; rank < bins && accuracy < goal; rank++) {
+    for (let query = 0; query < queries; query++) {
+      const step = steps[query * bins + rank]
+      read[query] += step.candidates * queries
+      accuracy += step.accuracy
+    }
+    curve.push([read.toSorted()[Math.floor(share * (queries - 1))], accuracy])
+  }
+  return candidatesAt(curve, goal)
 }
 
 /** Acc@k at a number of mean candidates above 0, linear between the curve's points. */

@@ -1,9 +1,11 @@
 /** The pipeline of Neural LSH (Dong, Indyk, Razenshteyn & Wagner, ICLR 2020): graph, partition, classifier, bins. */
-import { calibrate, makeRouter } from './build/make-router.js'
+import { choosePartition } from './build/choose-partition.js'
+import { calibrate, makeBins } from './build/make-router.js'
 import { measureStages, type StageReport } from './build/measure-stages.js'
 import { needsGraph, partitionPoints } from './build/partition-points.js'
 import { type Choice, chooseGraphMethod, chooseScan } from './choices.js'
 import type {
+  Bins,
   Calibration,
   Engine,
   EpochReport,
@@ -13,7 +15,7 @@ import type {
   SearchState
 } from './engines/engine.js'
 import type { StageRunner } from './job.js'
-import type { IndexOptions } from './options.js'
+import { assignmentOf, type IndexOptions } from './options.js'
 import { type HeldOut, holdOut, learnRecall } from './stages/recall.js'
 
 /** What happened in an epoch of the training. Without the seconds, which differ from run to run: the same seed is to
@@ -25,7 +27,7 @@ export interface BuildReport {
   stages: StageReport[]
   /** What 'auto' stood for. */
   choices: readonly Choice[]
-  /** KaHIP: weight of the similarity graph's edges between bins. */
+  /** KaHIP: weight of the similarity graph's edges between the bins that it made, whatever was assigned later. */
   edgeCut?: number | undefined
   /** k-means: mean squared distance of a vector to its centroid. */
   meanSquaredError?: number | undefined
@@ -61,13 +63,17 @@ export async function buildIndex(
     const prepared = await engine.prepareVectors(vectors, dimensions, metric, 'vectors', job)
     return { prepared, areBytes: await engine.areBytes(prepared, { ...job, onProgress: undefined }) }
   })
-  const { options, choices } = choose(vectors.length / dimensions, areBytes, asked)
+  const partition =
+    asked.partition.method === 'auto'
+      ? await stage('partition-choice', (job) => choosePartition(engine, prepared, asked, job, buildQuietly(engine)))
+      : undefined
+  const { options, choices } = choose(vectors.length / dimensions, areBytes, asked, partition)
   const partitioned = await partitionPoints(engine, prepared, options, stage)
-  const { labels, edgeCut, balance, meanSquaredError } = partitioned
-  const trained = await stage('classifier', (job) => makeRouter(engine, prepared, options, partitioned, job))
+  const { edgeCut, meanSquaredError } = partitioned
+  const { labels, ranking: trained } = await makeBins(engine, prepared, options, partitioned, stage)
   const { asks, classifier, calibration } = await stage('exact-search', async (job) => {
     const asks = await holdOut(engine, prepared, options, trained.heldOut, job)
-    return { asks, ...(await calibrate(engine, trained, asks, labels, { ...job, onProgress: undefined })) }
+    return { asks, ...(await calibrate(engine, options, trained, asks, labels, { ...job, onProgress: undefined })) }
   })
   const grouped = await stage('bins', async (job) => {
     const to = targetOf(prepared, vectors, areBytes)
@@ -80,21 +86,37 @@ export async function buildIndex(
     scan === 'pq4' ? await stage('codes', (job) => engine.encodeFourBits(stored, options.seed, job)) : undefined
   const state: SearchState = { ...stored, classifier, scan, codes }
   const { searcher, curve } = await stage('recall', (job) => openAndLearn(engine, state, asks, job))
+  const balance = balanceOf(grouped.bins)
   const { bestEpoch } = trained
   const history = trained.history.map(({ seconds, ...epoch }) => epoch)
   const report = { stages, choices, edgeCut, balance, meanSquaredError, history, bestEpoch, calibration }
   return { state, searcher, curve, options, report }
 }
 
+/** An index in which nobody looks at the single stages. */
+const buildQuietly = (engine: Engine) => (vectors: Float32Array, options: IndexOptions, job: JobOptions) =>
+  buildIndex(engine, vectors, options, (_, work) => work(job))
+
 /** Replaces 'auto', now that the vectors are known. */
-function choose(rows: number, areBytes: boolean, options: IndexOptions) {
+function choose(
+  rows: number,
+  areBytes: boolean,
+  asked: IndexOptions,
+  partitioning: Choice<'kahip' | 'kmeans'> | undefined
+) {
+  const partition = { ...asked.partition, method: partitioning?.value ?? asked.partition.method }
+  const options = { ...asked, partition }
   const { dimensions, graph, scan } = options
   const method = needsGraph(options) && graph.method === 'auto' ? chooseGraphMethod(rows, dimensions) : undefined
   const scanning = scan === 'auto' ? chooseScan(rows, dimensions, areBytes) : undefined
-  const chosen = { graph: { ...graph, method: method?.value ?? graph.method }, scan: scanning?.value ?? scan }
+  const chosen = {
+    graph: { ...graph, method: method?.value ?? graph.method },
+    scan: scanning?.value ?? scan,
+    assignment: assignmentOf(options)
+  }
   return {
     options: { ...options, ...chosen },
-    choices: [method, scanning].filter((choice) => choice !== undefined)
+    choices: [partitioning, method, scanning].filter((choice) => choice !== undefined)
   }
 }
 
@@ -107,6 +129,12 @@ async function openAndLearn(engine: Engine, state: SearchState, asks: HeldOut, j
     searcher.close()
     throw error
   }
+}
+
+/** Largest bin / mean bin. */
+function balanceOf({ offsets, ids }: Bins): number {
+  const largest = offsets.reduce((most, end, bin) => Math.max(most, end - (offsets[bin - 1] ?? 0)), 0)
+  return (largest * (offsets.length - 1)) / ids.length
 }
 
 /** Where the reordered vectors go: the user's array is only read, an array of our own is reordered where it lies. */

@@ -29,6 +29,7 @@ export type {
   Partition,
   ProjectionMethod,
   ProjectionPartition,
+  RadiusBatchResult,
   ScanType,
   SearchResult,
   SimilarityGraph,
@@ -61,7 +62,7 @@ export {
 } from './formats/read.js'
 export { type WriteOptions, writeFvecs, writeIvecs } from './formats/write.js'
 export type { Method } from './methods.js'
-export { type BatchResult, NeuralLSH, type Route } from './neural-lsh.js'
+export { type BatchResult, NeuralLSH, type RadiusResult, type Route } from './neural-lsh.js'
 export type {
   BuildOptions,
   EvaluateOptions,
@@ -75,6 +76,8 @@ export type {
   PartitionMethod,
   PartitionOptions,
   Progress,
+  RadiusBatchOptions,
+  RadiusOptions,
   RouteOptions,
   RouterType,
   RunOptions,

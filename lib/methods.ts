@@ -4,7 +4,7 @@
 import { asRecord, oneOf } from './checks/fields.js'
 import type { BuildOptions } from './options.js'
 
-type MethodOptions = Pick<BuildOptions, 'graph' | 'partition' | 'router' | 'classifier'>
+type MethodOptions = Pick<BuildOptions, 'graph' | 'partition' | 'router' | 'assignment' | 'classifier'>
 
 const kahip = { method: 'kahip' } as const
 const byCentroids = { router: 'centroids' } as const
@@ -16,6 +16,7 @@ export const methods = {
   /** As it is taught: hard labels, two hidden layers, bins as KaHIP made them. */
   lecture: {
     partition: kahip,
+    assignment: 'partition',
     classifier: {
       hidden: [512, 512],
       softLabels: 0,
@@ -25,6 +26,25 @@ export const methods = {
       batchSize: 32
     }
   },
+  /** As it was published: Dong, Indyk, Razenshteyn & Wagner, ICLR 2020, section 5. */
+  paper: {
+    graph: { neighbors: 10 },
+    partition: kahip,
+    assignment: 'router',
+    classifier: {
+      hidden: [512, 512, 512],
+      batchNorm: true,
+      dropout: 0.1,
+      softLabels: 50,
+      optimizer: { type: 'adam', learningRate: 8e-4 },
+      regularization: { l2: 1e-4 },
+      schedule: { type: 'multi-step', factor: 0.1, milestones: [10, 15] },
+      epochs: 20,
+      batchSize: 64
+    }
+  },
+  /** The same authors' tree of logistic regressions. */
+  'regression-lsh': { graph: { neighbors: 10 }, partition: { method: 'regression-lsh' }, ...byOwnRule },
   /** Lloyd (1982). */
   kmeans: { partition: { method: 'kmeans' }, ...byCentroids },
   /** Gong & Lazebnik, "Iterative Quantization", CVPR 2011. */
@@ -45,6 +65,8 @@ export type Method = keyof typeof methods
 export const titles: Readonly<Record<Method, string>> = {
   'neural-lsh': 'Neural LSH',
   lecture: 'Neural LSH as taught',
+  paper: 'Neural LSH as published',
+  'regression-lsh': 'Regression LSH',
   kmeans: 'k-means',
   itq: 'ITQ',
   'cross-polytope': 'cross-polytope LSH',

@@ -4,6 +4,7 @@ import { multiplyAdds } from './classifier/network.js'
 import type {
   Engine,
   Metric,
+  RadiusBatchResult,
   RecallCurve,
   SearchBatchResult,
   Searcher,
@@ -21,6 +22,8 @@ import {
   type EvaluateOptions,
   type IndexOptions,
   type OpenOptions,
+  type RadiusBatchOptions,
+  type RadiusOptions,
   type RouteOptions,
   resolveBuild,
   resolveIndexOptions,
@@ -44,6 +47,18 @@ export interface Route {
   bins: Int32Array<ArrayBuffer>
   /** What the classifier thinks of each of them; over all bins they add up to 1. */
   probabilities: Float32Array<ArrayBuffer>
+}
+
+/** As many results as there are. */
+export interface RadiusResult {
+  /** Row numbers of the array that was given to build, nearest first, ties by smaller number. */
+  ids: Int32Array<ArrayBuffer>
+  /** Squared Euclidean, 1 - cosine, or negated inner product: none above the radius. */
+  distances: Float32Array<ArrayBuffer>
+  /** Vectors that were compared with the query. */
+  candidates: number
+  /** Bins that were read. */
+  probes: number
 }
 
 interface Contents {
@@ -148,6 +163,23 @@ export class NeuralLSH {
       runJob(run, ({ stage }) => stage('search', (job) => searcher.searchBatch(queries, request, job)))
     )
     return { k: request.k, ...result }
+  }
+
+  /** All vectors within `radius` of the query among the candidates in its most probable bins. The radius is in the
+   * metric's own distance, which for 'euclidean' is the SQUARED Euclidean distance. */
+  async searchRadius(query: Float32Array, options: RadiusOptions): Promise<RadiusResult> {
+    const request = this.#arguments.forRadius(query, options)
+    const found = await this.#use(({ searcher }) => searcher.searchRadius(query, request, 'query', { threads: 1 }))
+    const { ids, distances, candidates, probes } = found
+    return { ids, distances, candidates: candidates[0] as number, probes: probes[0] as number }
+  }
+
+  /** As `searchRadius`, for q x dimensions numbers, row after row; on all threads. */
+  async searchRadiusBatch(queries: Float32Array, options: RadiusBatchOptions): Promise<RadiusBatchResult> {
+    const { request, run } = this.#arguments.forRadiusBatch(queries, options)
+    return this.#use(({ searcher }) =>
+      runJob(run, ({ stage }) => stage('search', (job) => searcher.searchRadius(queries, request, 'queries', job)))
+    )
   }
 
   /** The bins where the query's neighbors most probably are: what a sharded system needs to know. */

@@ -4,7 +4,7 @@
  * them. All errors are ArgumentErrors that name the argument as the caller wrote it and say what would be right.
  */
 
-import { isProjection, networkOf, projectionMethods } from './baselines/rules.js'
+import { hasRule, networkOf, type RuleMethod, ruleMethods } from './baselines/rules.js'
 import { checkArray, checkEntries, checkLength, checkMatrix, checkVectors, largestId } from './checks/arrays.js'
 import {
   asRecord,
@@ -36,7 +36,6 @@ import type {
   KahipMode,
   KnnGraph,
   Metric,
-  ProjectionMethod,
   ScanType,
   SimilarityGraph,
   StartingPoint
@@ -56,9 +55,11 @@ export interface Progress {
 
 export type StageName =
   | 'prepare'
+  | 'partition-choice'
   | 'knn-graph'
   | 'similarity-graph'
   | 'partition'
+  | 'assignment'
   | 'classifier'
   | 'bins'
   | 'codes'
@@ -88,10 +89,12 @@ export interface GraphOptions {
 
 /** Who makes the bins. */
 export interface PartitionOptions {
-  /** 'kahip' (default) partitions the k-NN graph into bins of bounded size; the others need no graph. The bins of 'kmeans',
-   * 'itq' (2^b of them) and 'cross-polytope' (an even number) have the sizes that they have, the leaves of 'pca-tree',
-   * 'rp-tree' and 'kd-tree' are equally large. */
-  method?: PartitionMethod | undefined
+  /** 'auto' tries 'kahip' and 'kmeans' on a sample, takes what needs fewer candidates and says so in the report.
+   * 'kahip' (default) partitions the k-NN graph into bins of bounded size; 'regression-lsh' cuts it in two again and again,
+   * with a regression that learns each cut (2^b bins); the others need no graph. The bins of 'kmeans', 'itq' (2^b) and
+   * 'cross-polytope' (an even number) have the sizes that they have, the leaves of 'pca-tree', 'rp-tree' and 'kd-tree'
+   * are equally large. */
+  method?: PartitionMethod | 'auto' | undefined
   /** KaHIP's preconfiguration, default 'fastsocial'. */
   mode?: KahipMode | undefined
   /** KaHIP: every bin holds at most (1 + imbalance) * ceil(n / bins) vectors; 0 to 1, default 0.03. */
@@ -102,11 +105,16 @@ export interface PartitionOptions {
   iterations?: number | undefined
 }
 
-export type PartitionMethod = 'kahip' | 'kmeans' | ProjectionMethod
+export type PartitionMethod = 'kahip' | 'kmeans' | RuleMethod
 
 /** Who ranks the bins for a query: the trained network, the distance to the bins' centroids, or a partition's own rule:
  * the margins to a tree's hyperplanes or to ITQ's bits, the corners of a cross-polytope. */
 export type RouterType = 'classifier' | 'centroids' | 'own'
+
+/** Who has the last word on a vector's bin: the partition; or the trained router, which puts every vector where it would
+ * look for it first; or 'router-bounded', the same in bins of at most (1 + partition.imbalance) * ceil(n / bins) vectors,
+ * on which the router is then trained again. */
+export type Assignment = 'partition' | 'router' | 'router-bounded'
 
 export interface BuildOptions extends RunOptions {
   /** What the other options are where they are not given; default 'neural-lsh'. See the README's table. */
@@ -122,6 +130,9 @@ export interface BuildOptions extends RunOptions {
   /** Who ranks the bins for a query, default 'classifier'; the others train nothing. */
   router?: RouterType | undefined
   classifier?: ClassifierOptions | undefined
+  /** Who has the last word on a vector's bin; 'auto' (default): 'router-bounded' for the partition 'kahip' with a trained
+   * router, else 'partition'. */
+  assignment?: Assignment | 'auto' | undefined
   /** How a bin's vectors are compared with a query: 'exact', or by codes ('int8', 'pq4') with the nearest compared again
    * exactly. 'auto' (default) picks by the vectors' kind and size. */
   scan?: ScanType | 'auto' | undefined
@@ -145,6 +156,19 @@ export interface SearchOptions {
 }
 
 export interface SearchBatchOptions extends SearchOptions, Omit<RunOptions, 'engine'> {}
+
+/** How near, and which bins are read: as in SearchOptions, until they hold at least one vector. */
+export interface RadiusOptions extends Omit<SearchOptions, 'k'> {
+  /** The largest distance that counts, in the metric's own distance as searches return it: SQUARED Euclidean for
+   * 'euclidean' (for all within 5, say 25), 1 - cosine, or negated inner product. What is exactly as far is found, too.
+   * A finite number, from 0 but for 'inner-product'. */
+  radius: number
+  /** As in SearchOptions, that is learned for the 10 nearest, and here only a guide: the farther the radius reaches beyond
+   * them, the smaller is the share that is found. */
+  recall?: number | undefined
+}
+
+export interface RadiusBatchOptions extends RadiusOptions, Omit<RunOptions, 'engine'> {}
 
 export interface RouteOptions {
   /** Bins to return, 1 to the number of bins; default: all. */
@@ -263,9 +287,9 @@ const kahip = {
 }
 const [kmeansRounds, itqRotations] = [10, 50]
 const iterations = integer(1, 1000, kmeansRounds)
-const partitionMethods = ['kahip', 'kmeans', ...projectionMethods] as const
+const partitionMethods: readonly (PartitionMethod | 'auto')[] = ['kahip', 'kmeans', ...ruleMethods, 'auto']
 const partition = {
-  method: oneOf<PartitionMethod>(partitionMethods, 'kahip'),
+  method: oneOf<PartitionMethod | 'auto'>(partitionMethods, 'kahip'),
   ...kahip,
   iterations: new Optional(integer(1, 1000))
 }
@@ -291,6 +315,7 @@ const indexTable = (rows: number, task: Task) => ({
   graph: graphTable(rows),
   partition,
   router: oneOf<RouterType>(['classifier', 'centroids', 'own'], 'classifier'),
+  assignment: oneOf<Assignment | 'auto'>(['auto', 'partition', 'router', 'router-bounded'], 'auto'),
   classifier: classifierTable(task),
   scan: oneOf<ScanType | 'auto'>(['auto', 'exact', 'int8', 'pq4'], 'auto'),
   seed
@@ -318,8 +343,10 @@ export function resolveBuild(vectors: Float32Array, options: BuildOptions) {
   const task = readTask(asked, rows)
   const { engine, threads, signal, onProgress, ...given } = read({ ...indexTable(rows, task), ...run }, asked)
   const index = completeIndex(given, task)
-  if (index.router !== 'classifier' && options.classifier !== undefined)
+  if (!isTrained(index) && options.classifier !== undefined)
     throw new ArgumentError('classifier', `cannot be given together with router '${index.router}', which trains none`)
+  if (index.router !== 'classifier' && assignmentOf(index) !== 'partition')
+    throw new ArgumentError('assignment', `must be 'partition' with router '${index.router}', which is not trained`)
   checkGraphSize(rows, index.classifier.softLabels, 'classifier.softLabels')
   checkTraining(index.classifier, task, rows, classifierPrefix)
   routerOf(index)
@@ -338,6 +365,20 @@ function readTask(options: unknown, rows: number): Task {
     mostSoftLabels: rows - 1
   }
 }
+
+/** Who has the last word where that is left to us. */
+export const assignmentOf = ({
+  assignment,
+  partition,
+  router
+}: Pick<ReadIndexOptions, 'assignment' | 'partition' | 'router'>) => {
+  if (assignment !== 'auto') return assignment
+  return router === 'classifier' && partition.method === 'kahip' ? 'router-bounded' : 'partition'
+}
+
+/** Whether anything is trained: the router, or the regressions of a tree. */
+export const isTrained = ({ partition, router }: Pick<ReadIndexOptions, 'partition' | 'router'>) =>
+  router === 'classifier' || (router === 'own' && partition.method === 'regression-lsh')
 
 /** Routers that train nothing see the vectors as they are, and are calibrated only. */
 const untrained = { hidden: [], input: 'none', softLabels: 0 }
@@ -360,11 +401,11 @@ export const trainingOf = ({ classifier, bins }: IndexOptions) => trainingSettin
 /** The network that ranks an index's bins. Throws ArgumentError where there can be none. */
 export function routerOf(index: IndexOptions): Network {
   const { method } = index.partition
-  if (isProjection(method)) {
+  if (hasRule(method)) {
     const own = networkOf(method, index.bins, index.dimensions)
     if (index.router === 'own') return own
   } else if (index.router === 'own') {
-    const right = projectionMethods.map((one) => `'${one}'`).join(' or ')
+    const right = ruleMethods.map((one) => `'${one}'`).join(' or ')
     throw new ArgumentError('router', `'own' needs a partition.method that ranks bins by itself: ${right}`)
   }
   return trainingOf(index).network

@@ -1,12 +1,14 @@
 /** What a search, batch, route or evaluation of an index is asked for, judged and put into the engine's words. */
 import { checkArray, checkEntries, checkLength, checkMatrix } from './checks/arrays.js'
-import { asRecord, integer, isIntegerWithin, listOf, optional, read } from './checks/fields.js'
-import type { Metric, RecallCurve, SearchRequest } from './engines/engine.js'
+import { asRecord, Field, integer, isIntegerWithin, isPositive, listOf, optional, read } from './checks/fields.js'
+import type { Metric, RadiusRequest, RecallCurve, SearchRequest } from './engines/engine.js'
 import { ArgumentError } from './errors.js'
 import type { AskedPoint, EvaluationPoint } from './evaluation/evaluate.js'
 import {
   type EvaluateOptions,
   isMass,
+  type RadiusBatchOptions,
+  type RadiusOptions,
   type RouteOptions,
   results,
   type SearchBatchOptions,
@@ -23,12 +25,17 @@ export interface Shape {
   metric: Metric
 }
 
-const searchTable = ({ size, bins }: Shape) => ({
-  k: results(size),
+const probingTable = ({ bins }: Shape) => ({
   probes: optional<number>(`an integer from 1 to ${bins} (the number of bins)`, isIntegerWithin(1, bins)),
   mass: optional<number>('a number above 0, at most 1', isMass),
   recall: optional<number>('a number above 0, at most 1', isMass)
 })
+
+/** Euclidean and cosine distances are never negative. */
+const radiusOf = ({ metric }: Shape) =>
+  metric === 'inner-product'
+    ? new Field<number>('a finite number', Number.isFinite)
+    : new Field<number>('a finite number from 0', (value) => value === 0 || isPositive(value))
 
 /** What a search asks for, besides k. */
 type Asked = Pick<SearchOptions, 'probes' | 'mass' | 'recall'>
@@ -43,6 +50,8 @@ export class SearchArguments {
   private last: { options: SearchOptions; request: SearchRequest } | undefined
   private readonly search
   private readonly batch
+  private readonly radius
+  private readonly radiusBatch
   private readonly routing
   private readonly evaluation
 
@@ -51,8 +60,10 @@ export class SearchArguments {
     private readonly curve: RecallCurve
   ) {
     const { size, bins } = shape
-    this.search = searchTable(shape)
+    this.search = { k: results(size), ...probingTable(shape) }
     this.batch = { ...this.search, ...searchRun }
+    this.radius = { radius: radiusOf(shape), ...probingTable(shape) }
+    this.radiusBatch = { ...this.radius, ...searchRun }
     this.routing = { probes: integer(1, bins, bins, 'the number of bins') }
     this.evaluation = {
       k: results(size),
@@ -64,8 +75,7 @@ export class SearchArguments {
   }
 
   forSearch(query: Float32Array, options: SearchOptions | undefined): SearchRequest {
-    checkArray(query, 'query', 'Float32Array')
-    checkLength(query, this.shape.dimensions, 'query', "the index's dimensions")
+    this.checkQuery(query)
     if (this.last && isSame(this.last.options, options)) return this.last.request
     const { k, ...asked } = read(this.search, options)
     this.last = { options: { ...options }, request: this.toRequest(k, asked) }
@@ -79,9 +89,20 @@ export class SearchArguments {
     return { request: this.toRequest(k, { probes, mass, recall }), run }
   }
 
+  forRadius(query: Float32Array, options: RadiusOptions): RadiusRequest {
+    this.checkQuery(query)
+    const { radius, ...asked } = read(this.radius, options)
+    return { radius, probing: this.toRequest(1, asked).probing }
+  }
+
+  forRadiusBatch(queries: Float32Array, options: RadiusBatchOptions) {
+    checkMatrix(queries, this.shape.dimensions, 'queries')
+    const { radius, probes, mass, recall, ...run } = read(this.radiusBatch, options)
+    return { request: { radius, probing: this.toRequest(1, { probes, mass, recall }).probing }, run }
+  }
+
   forRoute(query: Float32Array, options: RouteOptions | undefined) {
-    checkArray(query, 'query', 'Float32Array')
-    checkLength(query, this.shape.dimensions, 'query', "the index's dimensions")
+    this.checkQuery(query)
     return read(this.routing, options)
   }
 
@@ -103,6 +124,11 @@ export class SearchArguments {
 
   checkId(id: number): void {
     integer(0, this.shape.size - 1).read(id, 'id')
+  }
+
+  private checkQuery(query: Float32Array): void {
+    checkArray(query, 'query', 'Float32Array')
+    checkLength(query, this.shape.dimensions, 'query', "the index's dimensions")
   }
 
   /** The one of the three that is asked for, in what the engine understands. */

@@ -59,6 +59,8 @@ test.serial('a 10 ms timer fires on time while an index is built, saved, opened 
     await index.save(path)
     const same = await NeuralLSH.open(path)
     await same.searchBatch(vectors, { probes: 4 })
+    // Millions of results.
+    await same.searchRadiusBatch(vectors.subarray(0, 5000 * dimensions), { radius: 1e6, probes: 4 })
     await same.evaluate(vectors.subarray(0, 1000 * dimensions), { probes: [1, 8] })
   })
   const longest = late.at(-1) ?? 0

@@ -29,6 +29,7 @@ const stages = [
   'knn-graph',
   'similarity-graph',
   'partition',
+  'assignment',
   'classifier',
   'exact-search',
   'bins',

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 import test from 'ava'
 import { exactSearch, readVectors, writeFvecs, writeIvecs } from '../lib/index.js'
 import { resolveIndexOptions } from '../lib/options.js'
-import { run, wordsFile } from './cli/run.js'
+import { type Program, programs, runProgram, wordsFile } from './cli/run.js'
 
 const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url))
 const readme = await readFile(path('../README.md'), 'utf8')
@@ -85,9 +85,9 @@ test.serial('the commands of the command line run, one after the other', async (
   t.true(lines.length >= 5)
   for (const line of lines) {
     const [program, ...args] = line.split(' ')
-    t.is(program, 'neural-lsh', line)
-    const inFolder = args.map((arg) => (/\.(fvecs|ivecs|nlsh|gz|html)$/.test(arg) ? join(folder, arg) : arg))
-    const { code, stderr } = await run(...inFolder)
+    t.true(Object.hasOwn(programs, program as string), line)
+    const inFolder = args.map((arg) => (/\.(fvecs|ivecs|nlsh|gz|html|txt)$/.test(arg) ? join(folder, arg) : arg))
+    const { code, stderr } = await runProgram(program as Program, ...inFolder)
     t.is(code, 0, `${line}\n${stderr}`)
   }
 })

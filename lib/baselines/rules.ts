@@ -14,10 +14,16 @@ export const projectionMethods = [
 export const isProjection = (method: string): method is ProjectionMethod =>
   projectionMethods.some((one) => one === method)
 
+/** Partitions that rank a query's bins by themselves. */
+export type RuleMethod = ProjectionMethod | 'regression-lsh'
+export const ruleMethods: readonly RuleMethod[] = [...projectionMethods, 'regression-lsh']
+
+export const hasRule = (method: string): method is RuleMethod => ruleMethods.some((one) => one === method)
+
 /** How many projections there are, and what is made of them. Throws ArgumentError naming `bins` where the method cannot
  * make so many. */
 export function ruleOf(
-  method: ProjectionMethod,
+  method: RuleMethod,
   bins: number,
   dimensions: number
 ): { projections: number; rule: PartitionRule } {
@@ -36,6 +42,10 @@ export function ruleOf(
         rule: { type: 'cross-polytope', dimensions: polytopes }
       }
     }
+    case 'regression-lsh':
+      if (!Number.isInteger(Math.log2(bins)))
+        throw new ArgumentError('bins', `of 'regression-lsh' must be a power of two, but is ${bins}`)
+      return { projections: bins - 1, rule: { type: 'tree-leaves', leaves: bins, rule: 'log-sigmoid' } }
     default:
       return { projections: bins - 1, rule: { type: 'tree-leaves', leaves: bins, rule: 'squared-margin' } }
   }
@@ -61,7 +71,7 @@ const largestEvenDivisor = (of: number, most: number) => {
   return 1
 }
 
-export function networkOf(method: ProjectionMethod, bins: number, dimensions: number): Network {
+export function networkOf(method: RuleMethod, bins: number, dimensions: number): Network {
   const { projections, rule } = ruleOf(method, bins, dimensions)
   const linear: Layer = { type: 'linear', outputs: projections, bias: true }
   return { inputShape: [dimensions, 1, 1], layers: [linear, rule] }

@@ -1,5 +1,5 @@
 import { stat } from 'node:fs/promises'
-import { type BuildOptions, NeuralLSH, readVectors } from '../index.js'
+import { type BuildOptions, NeuralLSH, type ReadVectorsOptions, readVectors } from '../index.js'
 import { buildFlags } from './build-flags.js'
 import { type Context, defineCommand, required } from './command.js'
 import { apiOptions, baseFlags, formatFlag, outFlag, runFlags, type ValuesOf } from './flags.js'
@@ -8,17 +8,44 @@ import { formatBytes, formatCount } from './text.js'
 
 const flags = { ...baseFlags, ...formatFlag, ...outFlag('Where to write the index.'), ...buildFlags, ...runFlags }
 
-/** Reads the base and builds an index of it, showing progress. */
-export async function buildFromFile(values: Omit<ValuesOf<typeof flags>, 'out'>, context: Context) {
+/** Builds an index of the base with all options of the command. */
+export function buildFromFile(values: Omit<ValuesOf<typeof flags>, 'out'>, context: Context) {
   const base = required(values.base, 'base', 'the file of the vectors to index')
+  const { format, limit } = values
+  return readAndBuild(base, { format, limit }, apiOptions(flags, values), context)
+}
+
+/** Reads the base and builds an index of it, showing progress. */
+export async function readAndBuild(
+  base: string,
+  reading: ReadVectorsOptions,
+  options: Record<string, unknown>,
+  context: Context
+) {
   const { signal } = context
   const { onProgress, follow } = context.progress()
   onProgress({ stage: 'read', done: 0, total: 1 })
-  const { vectors, dimensions, words } = await follow(
-    readVectors(base, { format: values.format, limit: values.limit, signal })
-  )
-  const options = { ...apiOptions(flags, values), dimensions, signal, onProgress } as BuildOptions
-  return { index: await follow(NeuralLSH.build(vectors, options)), words }
+  const { vectors, dimensions, words } = await follow(readVectors(base, { ...reading, signal }))
+  const building = { ...options, dimensions, signal, onProgress } as BuildOptions
+  return { index: await follow(NeuralLSH.build(vectors, building)), words }
+}
+
+/** Writes the index, says what it is and how it came to be, and closes it. */
+export async function keep(index: NeuralLSH, words: string[] | undefined, out: string, context: Context) {
+  try {
+    await index.save(out, { signal: context.signal, words })
+    const { size: bytes } = await stat(out)
+    const { engine, size: n, dimensions, bins, report } = index
+    const { stages, balance, edgeCut, bestEpoch, calibration } = report
+    const summary = { engine, n, dimensions, bins, stages, balance, edgeCut, bestEpoch, calibration }
+    context.printJson({ ...summary, index: out, bytes })
+    context.print(
+      `${out}: ${formatCount(n)} vectors of ${dimensions} numbers in ${formatCount(bins)} bins, ${formatBytes(bytes)}.`
+    )
+    printReport(index, context)
+  } finally {
+    index.close()
+  }
 }
 
 export const buildCommand = defineCommand({
@@ -45,30 +72,6 @@ export const buildCommand = defineCommand({
   async run(values, context) {
     const out = required(values.out, 'out', 'where to write the index')
     const { index, words } = await buildFromFile(values, context)
-    try {
-      await index.save(out, { signal: context.signal, words })
-      const { size: bytes } = await stat(out)
-      const { engine, size: n, dimensions, bins, report } = index
-      const { stages, balance, edgeCut, bestEpoch, calibration } = report
-      context.printJson({
-        engine,
-        n,
-        dimensions,
-        bins,
-        stages,
-        balance,
-        edgeCut,
-        bestEpoch,
-        calibration,
-        index: out,
-        bytes
-      })
-      context.print(
-        `${out}: ${formatCount(n)} vectors of ${dimensions} numbers in ${formatCount(bins)} bins, ${formatBytes(bytes)}.`
-      )
-      printReport(index, context)
-    } finally {
-      index.close()
-    }
+    await keep(index, words, out, context)
   }
 })

@@ -17,6 +17,8 @@ export interface Flag<T> {
   path?: string
   /** Where the help lists it. */
   section?: Section
+  /** How the help writes it, where that is not --name. */
+  spelling?: string
   parse: (value: string, name: string) => T
 }
 
@@ -44,8 +46,8 @@ export const number = (valueName: string, meaning: string, path?: string): Flag<
   parse: parseNumber
 })
 
-const choice = <T extends string>(names: readonly T[], meaning: string): Flag<T> => ({
-  valueName: 'NAME',
+export const choice = <T extends string>(names: readonly T[], meaning: string, valueName = 'NAME'): Flag<T> => ({
+  valueName,
   meaning,
   parse(value, name) {
     const chosen = names.find((one) => one === value)
@@ -130,6 +132,14 @@ export const searchFlags = {
     'R',
     'Find the share R of the true neighbors. Default: 0.95, unless --probes or --mass is given.',
     'recall'
+  )
+}
+
+export const radiusFlag = {
+  radius: number(
+    'D',
+    "Find all within this distance instead of the K nearest: in the metric's own distance, which for euclidean is squared.",
+    'radius'
   )
 }
 

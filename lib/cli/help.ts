@@ -42,8 +42,8 @@ function optionLines(command: Command): string[] {
 }
 
 function optionLine([name, flag]: [string, Flag<unknown>]): string {
-  const { valueName, meaning } = flag
-  const head = `  --${name}${valueName ? ` ${valueName}` : ''}`
+  const { valueName, meaning, spelling = `--${name}` } = flag
+  const head = `  ${spelling}${valueName ? ` ${valueName}` : ''}`
   const gap = head.length < optionWidth ? ' '.repeat(optionWidth - head.length) : `\n${' '.repeat(optionWidth)}`
   return head + gap + wrap(meaning + longName(name, flag), lineWidth - optionWidth, ' '.repeat(optionWidth))
 }

@@ -1,5 +1,5 @@
 import { ArgumentError } from '../errors.js'
-import type { NeuralLSH, SearchOptions } from '../index.js'
+import type { NeuralLSH, RadiusOptions, SearchOptions, SearchResult } from '../index.js'
 import { formatCount, formatPercent } from './text.js'
 
 /** What lies near a word. */
@@ -18,15 +18,28 @@ export async function neighborsOfWord(
   vector: Float32Array,
   { k = 10, ...probing }: SearchOptions
 ): Promise<WordNeighbors> {
-  const { ids, distances, candidates, probes } = await index.search(vector, {
-    k: Math.min(k + 1, index.size),
-    ...probing
-  })
+  const found = await index.search(vector, { k: Math.min(k + 1, index.size), ...probing })
+  const { neighbors, ...rest } = inWords(words, word, found)
+  return { ...rest, neighbors: neighbors.slice(0, k) }
+}
+
+/** The stored words within a radius of `vector`, the word itself left out. */
+export async function wordsWithin(
+  index: NeuralLSH,
+  words: readonly string[],
+  word: string,
+  vector: Float32Array,
+  options: RadiusOptions
+): Promise<WordNeighbors> {
+  return inWords(words, word, await index.searchRadius(vector, options))
+}
+
+function inWords(words: readonly string[], word: string, { ids, distances, ...visited }: SearchResult): WordNeighbors {
   const neighbors = Array.from(ids, (id, place) => ({
     word: words[id] as string,
     distance: distances[place] as number
   }))
-  return { word, neighbors: neighbors.filter((one) => one.word !== word).slice(0, k), candidates, probes }
+  return { word, neighbors: neighbors.filter((one) => one.word !== word), ...visited }
 }
 
 /** The row of a word as it was asked for or, failing that, in small letters; -1 where there is none. */

@@ -306,6 +306,24 @@ export interface TimedSearchResult extends SearchBatchResult {
   seconds: Float64Array<ArrayBuffer>
 }
 
+/** All candidates within a radius, in the metric's distance. */
+export interface RadiusRequest {
+  radius: number
+  probing: Probing
+}
+
+export interface RadiusBatchResult {
+  /** queries + 1: query i found ids[offsets[i]] to ids[offsets[i + 1] - 1], at these distances. */
+  offsets: Int32Array<ArrayBuffer>
+  /** Row numbers of the array that was given to build, for each query nearest first, ties by smaller number. */
+  ids: Int32Array<ArrayBuffer>
+  distances: Float32Array<ArrayBuffer>
+  /** queries: vectors compared. */
+  candidates: Int32Array<ArrayBuffer>
+  /** queries: bins read. */
+  probes: Int32Array<ArrayBuffer>
+}
+
 export interface RouteBatchResult {
   /** queries x probes, most probable first. */
   bins: Int32Array<ArrayBuffer>
@@ -321,6 +339,13 @@ export interface Searcher {
   searchBatch(queries: Float32Array, request: SearchRequest, job: JobOptions): Promise<SearchBatchResult>
   /** As searchBatch, query by query on one thread, with the seconds that each took. */
   searchTimed(queries: Float32Array, request: SearchRequest, job: JobOptions): Promise<TimedSearchResult>
+  /** Every candidate whose distance, as it is returned, is at most the radius; `argument` names the queries in errors. */
+  searchRadius(
+    queries: Float32Array,
+    request: RadiusRequest,
+    argument: string,
+    job: JobOptions
+  ): Promise<RadiusBatchResult>
   route(queries: Float32Array, probes: number, job: JobOptions): Promise<RouteBatchResult>
   /** Lets go of the memory; running searches finish first. */
   close(): void
@@ -389,6 +414,14 @@ export interface Engine {
     neighborBins: Int32Array,
     job: JobOptions
   ): Promise<Calibration>
+  /** For each prepared vector the bin that the classifier finds most probable, of those that hold fewer than `largest`
+   * already; the surest vectors choose first. bins x largest is at least n. */
+  assignToBins(
+    classifier: Classifier,
+    vectors: Float32Array,
+    largest: number,
+    job: JobOptions
+  ): Promise<Int32Array<ArrayBuffer>>
   /** Whether all numbers are integers in 0 .. 255. */
   areBytes(vectors: Float32Array, job: JobOptions): Promise<boolean>
   /** Learns the codes of the vectors of a state. */

@@ -17,6 +17,7 @@ import type {
   Partition,
   Probing,
   ProjectionPartition,
+  RadiusBatchResult,
   RouteBatchResult,
   SearchBatchResult,
   Searcher,
@@ -59,6 +60,7 @@ export interface NativeSearcher {
   search(...search: [...SingleSearch, queue: NativeSearchQueue, slot: number]): void
   searchBatch: NativeStage<SearchBatchResult>
   searchTimed: NativeStage<TimedSearchResult>
+  searchRadius: NativeStage<Omit<RadiusBatchResult, keyof GatheredMatches> & { matches: Matches }>
   route: NativeStage<RouteBatchResult>
   close(): void
 }
@@ -72,6 +74,10 @@ export interface NativeSearchQueue {
 
 /** An index that was laid out for searching; only to be handed back. */
 type Handle = { readonly opened: unique symbol }
+
+/** What lies within a radius, before there are arrays for it; only to be handed back, once. */
+type Matches = { readonly matches: unique symbol }
+type GatheredMatches = Pick<RadiusBatchResult, 'offsets' | 'ids' | 'distances'>
 
 /** What native/addon exports. */
 export interface Addon {
@@ -87,9 +93,11 @@ export interface Addon {
   kmeans: NativeStage<Omit<Kmeans, 'bins'>>
   projectionPartition: NativeStage<Omit<ProjectionPartition, 'bins'>>
   areBytes: NativeStage<{ areBytes: boolean }>
+  assignToBins: NativeStage<{ labels: Int32Array<ArrayBuffer> }>
   calibrateToNeighbors: NativeStage<Calibration>
   encodeFourBits: NativeStage<FourBitCodes>
   openIndex: NativeStage<{ handle: Handle }>
+  gatherMatches: NativeStage<GatheredMatches>
   Searcher: new (handle: Handle) => NativeSearcher
   /** `onFinished` is called when searches have ended: the first `count` entries of `finished` are their slots, or
    * ~slot where there is an error to take. */
@@ -225,6 +233,15 @@ function createSearcher(addon: Addon, handle: Handle, queue: SearchQueue): Searc
       run((request, options) => searcher.searchBatch(request, options), { queries, ...spread(request) }, job),
     searchTimed: (queries, request, job) =>
       run((request, options) => searcher.searchTimed(request, options), { queries, ...spread(request) }, job),
+    async searchRadius(queries, { radius, probing }, argument, job) {
+      const asked = { queries, argument, radius, ...probing }
+      const { matches, ...visited } = await run(
+        (request, options) => searcher.searchRadius(request, options),
+        asked,
+        job
+      )
+      return { ...(await run(addon.gatherMatches, { matches }, { ...job, onProgress: undefined })), ...visited }
+    },
     route: (queries, probes, job) =>
       run((request, options) => searcher.route(request, options), { queries, probes }, job),
     close: () => searcher.close()
@@ -278,6 +295,9 @@ export function createNativeEngine(): Engine {
     groupIntoBins: (labels, bins, rows, job) => run(addon.groupIntoBins, { labels, bins, ...rows }, job),
     calibrateToNeighbors: (classifier, queries, neighborBins, job) =>
       run(addon.calibrateToNeighbors, { classifier, queries, neighborBins }, job),
+    async assignToBins(classifier, vectors, largest, job) {
+      return (await run(addon.assignToBins, { classifier, vectors, largest }, job)).labels
+    },
     async areBytes(vectors, job) {
       return (await run(addon.areBytes, { vectors }, job)).areBytes
     },

@@ -2,11 +2,12 @@
 import { checkMatrix, checkVectors } from '../checks/arrays.js'
 import { asRecord, closest, describe, Entry, integer, List, Optional, read } from '../checks/fields.js'
 import { ArgumentError } from '../errors.js'
-import { type Method, methodNames, methods } from '../methods.js'
+import { type Method, methodNames } from '../methods.js'
 import {
   type BuildOptions,
   binsOf,
   type IndexOptions,
+  isTrained,
   type Progress,
   readDimensions,
   resolveBuild,
@@ -85,15 +86,17 @@ function contestantsOf(
   binCounts: readonly number[]
 ): Contestant[] {
   checkOwn(shared)
-  const trains = (method: Method) => !('router' in methods[method])
-  if (classifier !== undefined && !names.some(trains))
-    throw new ArgumentError('classifier', `is trained by none of the methods ${names.join(', ')}`)
-  return [...new Set(binCounts)].flatMap((bins) =>
+  const contestants = [...new Set(binCounts)].flatMap((bins) =>
     [...new Set(names)].map((method) => {
-      const options = { ...shared, ...(trains(method) && classifier !== undefined && { classifier }), method, bins }
-      return { method, index: resolveBuild(vectors, options).index }
+      const options = { ...shared, method, bins }
+      const { index } = resolveBuild(vectors, options)
+      if (classifier === undefined || !isTrained(index)) return { method, index }
+      return { method, index: resolveBuild(vectors, { ...options, classifier }).index }
     })
   )
+  if (classifier !== undefined && !contestants.some(({ index }) => isTrained(index)))
+    throw new ArgumentError('classifier', `is trained by none of the methods ${names.join(', ')}`)
+  return contestants
 }
 
 function checkOwn(shared: SharedOptions): void {

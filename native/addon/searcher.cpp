@@ -95,18 +95,23 @@ struct Request {
   cpu::SearchRequest search;
 };
 
-Request readRequest(const Napi::Object& request, const cpu::SearchIndex& index) {
-  const Napi::Env env = request.Env();
-  Request result{matrix(request, "queries", index.dimensions()), {count(request, "k"), {}, 0}};
-  cpu::SearchRequest& search = result.search;
-  require(env, search.k >= 1 && search.k <= index.rows(), "k", "must be between 1 and the number of vectors");
-  cpu::Probing& probing = search.probing;
+cpu::Probing readProbing(const Napi::Object& request) {
+  cpu::Probing probing;
   if (has(request, "probes")) probing.probes = count(request, "probes");
   if (has(request, "mass")) probing.mass = number(request, "mass");
   if (has(request, "probability")) {
     probing.probability = number(request, "probability");
     probing.candidates = count(request, "candidates");
   }
+  return probing;
+}
+
+Request readRequest(const Napi::Object& request, const cpu::SearchIndex& index) {
+  const Napi::Env env = request.Env();
+  Request result{matrix(request, "queries", index.dimensions()),
+                 {count(request, "k"), readProbing(request), 0}};
+  cpu::SearchRequest& search = result.search;
+  require(env, search.k >= 1 && search.k <= index.rows(), "k", "must be between 1 and the number of vectors");
   if (has(request, "reranked")) search.reranked = count(request, "reranked");
   return result;
 }
@@ -123,6 +128,18 @@ struct Answer {
     output.probes = addon::output<std::int32_t>(object, "probes", queries);
   }
 };
+
+/// Hands a value of the core to JavaScript, which can only hand it back.
+template <typename T>
+void setExternal(Napi::Object result, const char* name, T value) {
+  auto owned = std::make_unique<T>(std::move(value));
+  result.Set(name,
+             Napi::External<T>::New(result.Env(), owned.get(), [](Napi::Env, T* data) { delete data; }));
+  static_cast<void>(owned.release());
+}
+
+/// What searchRadius found, until gatherMatches takes it.
+using Matches = std::shared_ptr<cpu::RadiusMatches>;
 
 /// A single query, told one by one: reading it from an object would take as long as the search.
 /// (query, k, reranked, probes, mass, probability, candidates): 0 for what does not count.
@@ -151,7 +168,8 @@ class Searcher : public Napi::ObjectWrap<Searcher> {
         {InstanceMethod<&Searcher::setResults>("setResults"),
          InstanceMethod<&Searcher::searchSync>("searchSync"), InstanceMethod<&Searcher::search>("search"),
          InstanceMethod<&Searcher::searchBatch>("searchBatch"),
-         InstanceMethod<&Searcher::searchTimed>("searchTimed"), InstanceMethod<&Searcher::route>("route"),
+         InstanceMethod<&Searcher::searchTimed>("searchTimed"),
+         InstanceMethod<&Searcher::searchRadius>("searchRadius"), InstanceMethod<&Searcher::route>("route"),
          InstanceMethod<&Searcher::close>("close")});
   }
 
@@ -235,6 +253,25 @@ class Searcher : public Napi::ObjectWrap<Searcher> {
                      nullptr});
   }
 
+  /// How much is found is known afterwards only: `matches` of the result is for gatherMatches.
+  Napi::Value searchRadius(const Napi::CallbackInfo& info) {
+    const auto open = this->open(info.Env());
+    const auto object = info[0].As<Napi::Object>();
+    const Matrix queries = matrix(object, "queries", open->index.dimensions());
+    const cpu::RadiusRequest request{number(object, "radius"), readProbing(object)};
+    Napi::Object result = Napi::Object::New(info.Env());
+    const auto candidates = output<std::int32_t>(result, "candidates", queries.rows);
+    const auto probes = output<std::int32_t>(result, "probes", queries.rows);
+    const auto matches = std::make_shared<cpu::RadiusMatches>();
+    return startJob(info[1].As<Napi::Object>(),
+                    {object, result,
+                     [=, argument = text(object, "argument")](const Job& job) {
+                       *matches = cpu::searchRadius(open->index, queries, request, argument.c_str(),
+                                                    candidates, probes, job);
+                     },
+                     [matches](Napi::Env, Napi::Object result) { setExternal(result, "matches", matches); }});
+  }
+
   Napi::Value route(const Napi::CallbackInfo& info) {
     const auto open = this->open(info.Env());
     const auto object = info[0].As<Napi::Object>();
@@ -275,14 +312,28 @@ Napi::Value openIndex(const Napi::CallbackInfo& info) {
                    [index, state = std::make_shared<State>(readState(source))](const Job& job) {
                      *index = makeIndex(std::move(*state), job);
                    },
-                   [index, kept](Napi::Env env, Napi::Object result) {
+                   [index, kept](Napi::Env, Napi::Object result) {
                      auto open = std::make_shared<OpenIndex>(OpenIndex{std::move(**index), std::move(*kept)});
-                     auto handle = std::make_unique<Handle>(std::move(open));
-                     result.Set("handle",
-                                Napi::External<Handle>::New(env, handle.get(),
-                                                            [](Napi::Env, Handle* data) { delete data; }));
-                     static_cast<void>(handle.release());
+                     setExternal<Handle>(result, "handle", std::move(open));
                    }});
+}
+
+/// { matches } -> { offsets, ids, distances }. The matches can be gathered once; then their memory is free.
+Napi::Value gatherMatches(const Napi::CallbackInfo& info) {
+  const auto object = info[0].As<Napi::Object>();
+  const Matches matches = std::move(*object.Get("matches").As<Napi::External<Matches>>().Data());
+  require(info.Env(), matches != nullptr, "matches", "were gathered before");
+  Napi::Object result = Napi::Object::New(info.Env());
+  const auto offsets = output<std::int32_t>(result, "offsets", matches->rows.size() + 1);
+  const auto ids = output<std::int32_t>(result, "ids", matches->total);
+  const auto distances = output<float>(result, "distances", matches->total);
+  return startJob(info[1].As<Napi::Object>(),
+                  {object, result,
+                   [=](const Job& job) {
+                     cpu::gatherMatches(*matches, offsets, ids, distances, job);
+                     *matches = {};  // many small pieces: to free them would hold up JavaScript's thread
+                   },
+                   nullptr});
 }
 
 }  // namespace
@@ -291,6 +342,7 @@ void exportSearcher(Napi::Env env, Napi::Object exports) {
   exports.Set("Searcher", Searcher::define(env));
   exportSearchQueue(env, exports);
   exports.Set("openIndex", Napi::Function::New(env, openIndex));
+  exports.Set("gatherMatches", Napi::Function::New(env, gatherMatches));
 }
 
 }  // namespace neural_lsh::addon

@@ -8,6 +8,7 @@
 #include "../core/memory.h"
 #include "../cpu/approximate-graph.h"
 #include "../cpu/bins.h"
+#include "../cpu/classifier/assignment.h"
 #include "../cpu/classifier/neighbor-calibration.h"
 #include "../cpu/classifier/trainer.h"
 #include "../cpu/kmeans.h"
@@ -225,6 +226,25 @@ Napi::Value kmeans(const Napi::CallbackInfo& info) {
                    }});
 }
 
+/// { classifier, vectors, largest } -> labels, of which none comes more than `largest` times.
+Napi::Value assignToBins(const Napi::CallbackInfo& info) {
+  const auto request = info[0].As<Napi::Object>();
+  const auto classifier =
+      std::make_shared<cpu::Classifier>(readClassifier(request.Get("classifier").As<Napi::Object>()));
+  const Matrix vectors = matrix(request, "vectors", classifier->network.inputs());
+  const std::size_t largest = count(request, "largest"), bins = classifier->network.outputs();
+  require(info.Env(), largest >= (vectors.rows + bins - 1) / bins, "largest",
+          "must leave room for all vectors");
+  const auto result = Napi::Object::New(info.Env());
+  const auto labels = output<std::int32_t>(result, "labels", vectors.rows);
+  return startJob(info[1].As<Napi::Object>(),
+                  {request, result,
+                   [classifier, vectors, largest, labels](const Job& job) {
+                     copy(cpu::assignToBins(*classifier, vectors, largest, job), labels);
+                   },
+                   nullptr});
+}
+
 /// Whether all numbers are integers in 0 .. 255, as bytes hold them.
 Napi::Value areBytes(const Napi::CallbackInfo& info) {
   const auto request = info[0].As<Napi::Object>();
@@ -329,6 +349,7 @@ void exportStages(Napi::Env env, Napi::Object exports) {
       {"areBytes", areBytes},
       {"encodeFourBits", encodeFourBits},
       {"calibrateToNeighbors", calibrateToNeighbors},
+      {"assignToBins", assignToBins},
   };
   for (const auto& [name, function] : functions) exports.Set(name, Napi::Function::New(env, function, name));
 }

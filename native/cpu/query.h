@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "../core/job.h"
 #include "../core/types.h"
@@ -70,6 +71,35 @@ void searchBatch(const SearchIndex& index, const Matrix& queries, const SearchRe
 /// Answers queries one by one on this thread as searchOne does and writes the seconds that each took.
 void searchTimed(const SearchIndex& index, const Matrix& queries, const SearchRequest& request,
                  const SearchOutput& output, std::span<double> seconds, const Job& job);
+
+/// All candidates within a radius, in the metric's distance, of those in the bins that the probing chooses:
+/// as many as hold at least one.
+struct RadiusRequest {
+  double radius = 0;
+  Probing probing;
+};
+
+/// What was found, query by query: nearest first, ties by smaller id.
+struct RadiusMatches {
+  struct Row {
+    std::vector<Id> ids;
+    std::vector<float> distances;
+  };
+  std::vector<Row> rows;
+  std::size_t total = 0;
+};
+
+/// Finds for each query (rows x dimensions) the candidates whose distance, as searchOne writes it, is at most
+/// the radius, whatever the scan. candidates and probes: one entry a query. Throws Error ERR_NLSH_ARGUMENT
+/// also where all that is found is more than an Id can count.
+RadiusMatches searchRadius(const SearchIndex& index, const Matrix& queries, const RadiusRequest& request,
+                           const char* argument, std::span<std::int32_t> candidates,
+                           std::span<std::int32_t> probes, const Job& job);
+
+/// The matches in one piece: those of query i at offsets[i] .. offsets[i + 1]. offsets: queries + 1; ids and
+/// distances: total.
+void gatherMatches(const RadiusMatches& matches, std::span<Id> offsets, std::span<Id> ids,
+                   std::span<float> distances, const Job& job);
 
 /// The `probes` most probable bins of each query with their probabilities, rows x probes, most probable
 /// first.

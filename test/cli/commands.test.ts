@@ -294,6 +294,31 @@ test('search --word finds words of like meaning, the word itself left out', asyn
   t.regex(unknown.stderr, /"xyzzy" is not among the 1,500 words/)
 })
 
+test('search --radius prints all that are near enough, or that there are none, and agrees with the library', async (t) => {
+  const opened = await NeuralLSH.open(index)
+  t.teardown(() => opened.close())
+  const { vectors } = await readVectors(queries)
+  const { offsets, ids, distances } = await opened.searchRadiusBatch(vectors, { radius: 0.4, probes: 3 })
+  const args = ['search', '--index', index, '--radius', '0.4', '--probes', '3']
+  const json = await run(...args, '--queries', queries, '--json')
+  t.is(json.code, 0, json.stderr)
+  const { results, ...rest } = JSON.parse(json.stdout) as SearchOutput
+  t.deepEqual(rest as object, { radius: 0.4 })
+  for (const [query, found] of results.entries()) {
+    t.deepEqual(found.ids, Array.from(ids.slice(offsets[query], offsets[query + 1])))
+    t.deepEqual(found.distances, Array.from(distances.slice(offsets[query], offsets[query + 1])))
+  }
+  const people = await run(...args, '--queries', queries)
+  t.regex(people.stdout, /^query \d+: \S+ \(0\.\d+\)/m)
+  t.regex(people.stdout, /^query \d+: none$/m)
+
+  const word = await run(...args, '--word', 'seven', '--json')
+  const near = (JSON.parse(word.stdout) as { results: { neighbors: { word: string; distance: number }[] }[] })
+    .results[0]
+  t.true(near?.neighbors.some((one) => one.word === 'eight'))
+  t.true(near?.neighbors.every(({ word, distance }) => word !== 'seven' && distance <= 0.4))
+})
+
 test('queries of another length are refused with both lengths', async (t) => {
   const other = join(folder, 'other.fvecs')
   await writeFvecs(other, new Float32Array(8).fill(1), 4)

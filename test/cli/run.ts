@@ -5,7 +5,15 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { ExecutionContext } from 'ava'
 
-const main = fileURLToPath(new URL('../../lib/cli/main.ts', import.meta.url))
+/** The programs of the package, as its package.json names them. */
+export const programs = {
+  'neural-lsh': 'main.ts',
+  nlsh_build: 'course/nlsh-build.ts',
+  nlsh_search: 'course/nlsh-search.ts'
+}
+export type Program = keyof typeof programs
+
+const pathOf = (program: Program) => fileURLToPath(new URL(`../../lib/cli/${programs[program]}`, import.meta.url))
 const tsx = import.meta.resolve('tsx')
 
 /** The real word vectors that the package carries. */
@@ -17,9 +25,9 @@ export interface Outcome {
   stderr: string
 }
 
-/** Starts the command line as its users do: in a process of its own. */
-export function start(args: readonly string[], env: NodeJS.ProcessEnv = {}) {
-  const child = spawn(process.execPath, [`--import=${tsx}`, main, ...args], {
+/** Starts a command line as its users do: in a process of its own. */
+export function start(args: readonly string[], env: NodeJS.ProcessEnv = {}, program: Program = 'neural-lsh') {
+  const child = spawn(process.execPath, [`--import=${tsx}`, pathOf(program), ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, ...env }
   })
@@ -39,6 +47,8 @@ export function start(args: readonly string[], env: NodeJS.ProcessEnv = {}) {
 }
 
 export const run = (...args: string[]) => start(args).outcome
+
+export const runProgram = (program: Program, ...args: string[]) => start(args, {}, program).outcome
 
 /** A folder of its own that is gone after the test. */
 export async function temporaryFolder(t: Pick<ExecutionContext, 'teardown'>): Promise<string> {

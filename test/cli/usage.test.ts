@@ -25,6 +25,16 @@ const wrongUsage: [string, string[], RegExp][] = [
   ],
   ['a file name too many', ['info', 'a.nlsh', 'b.nlsh'], /"b\.nlsh"/],
   ['neither queries nor words', ['search', '--index', 'x.nlsh'], /either --queries or --word/],
+  [
+    'neighbors and a radius',
+    ['search', '--index', 'x', '--queries', 'y', '--k', '5', '--radius', '2'],
+    /either --k or --radius/
+  ],
+  [
+    'a file of ids for a radius',
+    ['search', '--index', 'x', '--queries', 'y', '--radius', '2', '--out', 'z.ivecs'],
+    /--out goes with --k/
+  ],
   ['neither base nor index', ['evaluate', '--queries', 'x.fvecs'], /either --base.* or --index/],
   [
     'a build option for a built index',

@@ -25,6 +25,9 @@ for (const file of process.argv.slice(2)) {
     found.push(checksum(ids, distances, candidates))
     const single = index.searchSync(queries.subarray(0, dimensions), { k: 7, ...probing })
     found.push(checksum(single.ids, single.distances))
+    const radius = single.distances[6] as number
+    const within = await index.searchRadiusBatch(queries, { radius, ...probing })
+    found.push(checksum(within.offsets, within.ids, within.distances))
   }
   const route = await index.route(queries.subarray(0, dimensions), { probes: bins })
   found.push(checksum(route.bins, route.probabilities))

@@ -114,6 +114,12 @@ test.serial(
     for (const kind of ['import', 'require'] as const) {
       t.regex(use(folder, PATH, kind), /^ERR_NLSH_ENGINE .*compiler.*npm rebuild neural-lsh/)
     }
+    for (const program of ['neural-lsh', 'nlsh_build', 'nlsh_search']) {
+      const { stdout } = await run(join(folder, 'node_modules', '.bin', program), ['--help'], {
+        env: environment(PATH)
+      })
+      t.regex(stdout, new RegExp(`\\b${program} `))
+    }
   }
 )
 

@@ -19,11 +19,12 @@ namespace neural_lsh::cpu {
 /// which costs a constant time a candidate.
 class Shortlist {
  public:
-  /// ids: the original number of each row; breaks ties.
-  void reset(std::size_t capacity, std::span<const Id> ids) {
+  /// ids: the original number of each row; breaks ties. Nothing farther than `threshold` enters.
+  void reset(std::size_t capacity, std::span<const Id> ids,
+             float threshold = std::numeric_limits<float>::infinity()) {
     capacity_ = capacity;
     ids_ = ids.data();
-    threshold_ = std::numeric_limits<float>::infinity();
+    threshold_ = threshold;
     size_ = 0;
     const std::size_t room = capacity <= longestSorted ? capacity : 2 * capacity;
     if (rows_.size() < room) {

@@ -39,7 +39,18 @@ export type {
 } from './engines/engine.js'
 export type { EngineChoice } from './engines/select.js'
 export { ArgumentError, ClosedError, EngineError, type ErrorCode, FileError, NeuralLSHError } from './errors.js'
+export { compareMethods } from './evaluation/compare.js'
+export type {
+  Comparison,
+  ComparisonCurve,
+  ComparisonPoint,
+  MeasuredSpeed,
+  MethodResult,
+  NeededCandidates,
+  ProbingType
+} from './evaluation/comparison.js'
 export type { CurvePoint, Evaluation } from './evaluation/evaluate.js'
+export type { CompareOptions, ComparisonProgress } from './evaluation/options.js'
 export {
   type IdFile,
   type ReadVectorsOptions,

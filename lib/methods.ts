@@ -63,6 +63,20 @@ export const methods = {
 
 export type Method = keyof typeof methods
 
+/** Methods as they are called in print. */
+export const titles: Readonly<Record<Method, string>> = {
+  'neural-lsh': 'Neural LSH',
+  lecture: 'Neural LSH as taught',
+  paper: 'Neural LSH as published',
+  'regression-lsh': 'Regression LSH',
+  kmeans: 'k-means',
+  itq: 'ITQ',
+  'cross-polytope': 'cross-polytope LSH',
+  'pca-tree': 'PCA tree',
+  'rp-tree': 'RP tree',
+  'kd-tree': 'k-d tree'
+}
+
 export const methodNames = Object.keys(methods) as Method[]
 
 export const method = oneOf<Method>(methodNames, 'neural-lsh')

@@ -273,7 +273,7 @@ const modes = ['fast', 'eco', 'strong', 'fastsocial', 'ecosocial', 'strongsocial
 
 const dimensions = integer(1, 65536)
 const metric = oneOf<Metric>(metrics, 'euclidean')
-const seed = integer(0, largestId, 1)
+export const seed = integer(0, largestId, 1)
 const threads = integer(0, 1024, 0)
 const signal = optional<AbortSignal>('an AbortSignal', (value) => value instanceof AbortSignal)
 const onProgress = optional<(progress: Progress) => void>('a function', (value) => typeof value === 'function')
@@ -285,7 +285,7 @@ const neighbors = (rows: number, fallback = 10) =>
 
 const bins = (rows: number, fallback?: number) => integer(2, rows, fallback, 'the number of vectors')
 /** By default the power of two nearest to the square root of n. */
-const binsOf = (rows: number) => bins(rows, Math.max(2, 2 ** Math.round(Math.log2(rows) / 2)))
+export const binsOf = (rows: number) => bins(rows, Math.max(2, 2 ** Math.round(Math.log2(rows) / 2)))
 
 const kahip = {
   mode: oneOf<KahipMode>(modes, 'fastsocial'),
@@ -393,7 +393,7 @@ export const assignmentOf = ({
 }
 
 /** Whether anything is trained: the router, or the regressions of a tree. */
-const isTrained = ({ partition, router }: Pick<ReadIndexOptions, 'partition' | 'router'>) =>
+export const isTrained = ({ partition, router }: Pick<ReadIndexOptions, 'partition' | 'router'>) =>
   router === 'classifier' || (router === 'own' && partition.method === 'regression-lsh')
 
 /** Routers that train nothing see the vectors as they are, and are calibrated only. */
@@ -428,7 +428,8 @@ export function routerOf(index: IndexOptions): Network {
 }
 
 /** The number of rows can only be known once the number of columns is. */
-const readDimensions = (options: unknown) => dimensions.read(asRecord(options, 'options').dimensions, 'dimensions')
+export const readDimensions = (options: unknown) =>
+  dimensions.read(asRecord(options, 'options').dimensions, 'dimensions')
 
 export function resolveKnnGraph(vectors: Float32Array, options: KnnGraphOptions) {
   const rows = checkVectors(vectors, readDimensions(options))

@@ -165,7 +165,7 @@ function checkAlone(asked: Asked): void {
     throw new ArgumentError(second[0], `cannot be given together with ${first[0]}: choose one of them`)
 }
 
-function checkTruth(truth: unknown, queries: number, k: number): void {
+export function checkTruth(truth: unknown, queries: number, k: number): void {
   checkArray(truth, 'truth', 'Int32Array')
   const { length } = truth as Int32Array
   if (length % queries !== 0 || length < queries * k) {

@@ -86,7 +86,7 @@ test.serial('the commands of the command line run, one after the other', async (
   for (const line of lines) {
     const [program, ...args] = line.split(' ')
     t.true(Object.hasOwn(programs, program as string), line)
-    const inFolder = args.map((arg) => (/\.(fvecs|ivecs|nlsh|gz|txt)$/.test(arg) ? join(folder, arg) : arg))
+    const inFolder = args.map((arg) => (/\.(fvecs|ivecs|nlsh|gz|html|txt)$/.test(arg) ? join(folder, arg) : arg))
     const { code, stderr } = await runProgram(program as Program, ...inFolder)
     t.is(code, 0, `${line}\n${stderr}`)
   }

@@ -1,11 +1,11 @@
 import { relative } from 'node:path'
 import type { CurvePoint } from '../evaluation/evaluate.js'
+import { packageVersion } from '../version.js'
 import { type Context, defineCommand } from './command.js'
 import { buildDemo, type DemoIndex, demoFolder, keepDemo, openDemo, readDemoWords } from './demo-index.js'
 import { curveTable } from './evaluate.js'
 import { apiOptions, runFlags, type ValuesOf, wordFlag } from './flags.js'
 import { formatCount, formatSeconds, table } from './text.js'
-import { packageVersion } from './version.js'
 import { findWord, lookedAt, neighborsOfWord, unknownWord, type WordNeighbors } from './words.js'
 
 const flags = { ...wordFlag, ...runFlags }

@@ -4,12 +4,15 @@ import { NeuralLSH, readIds, readVectors } from '../index.js'
 import { buildFromFile } from './build.js'
 import { buildFlags } from './build-flags.js'
 import { type Context, defineCommand, required } from './command.js'
+import { compareFiles } from './compare.js'
 import {
   apiOptions,
   baseFlags,
+  comparisonFlags,
   evaluateFlags,
   formatFlag,
   indexFlag,
+  numbers,
   queryFlags,
   runFlags,
   UsageError,
@@ -18,16 +21,31 @@ import {
 import { printReport } from './report.js'
 import { formatCount, formatPercent, formatShare, table } from './text.js'
 
-const flags = { ...baseFlags, ...formatFlag, ...indexFlag, ...queryFlags, ...evaluateFlags, ...buildFlags, ...runFlags }
-type Values = ValuesOf<typeof flags>
+const binsFlag = {
+  bins: numbers('M,M…', `${buildFlags.bins.meaning} With --methods as many as you like.`, 'bins')
+}
+const flags = {
+  ...baseFlags,
+  ...formatFlag,
+  ...indexFlag,
+  ...queryFlags,
+  ...evaluateFlags,
+  ...comparisonFlags,
+  ...buildFlags,
+  ...binsFlag,
+  ...runFlags
+}
+export type EvaluateValues = ValuesOf<typeof flags>
 
 export const evaluateCommand = defineCommand({
   name: 'evaluate',
   summary: 'measure accuracy, candidates and speed against the exact answers',
-  usage: 'neural-lsh evaluate (--base FILE | --index INDEX) --queries FILE [options]',
+  usage:
+    'neural-lsh evaluate (--base FILE | --index INDEX) --queries FILE [options]\n       neural-lsh evaluate --base FILE --methods NAME,NAME… [--report FILE] [options]',
   explanation: [
     'Builds an index (--base), or opens one (--index), and asks it for the neighbors of the queries with each number of probed bins. For each it prints Acc@k, the share of the true k nearest that lie in the bins that were read; the recall of the result; the candidates, which are the vectors compared with a query (mean, median and 0.95-quantile); and the queries answered per second.',
-    'The last line says what the router itself costs for one query, counted in distance computations: add it to the candidates when you compare with other methods.'
+    'The last line says what the router itself costs for one query, counted in distance computations: add it to the candidates when you compare with other methods.',
+    'With --methods, builds an index by each of them with each number of --bins and compares: candidates that it takes for an accuracy, sizes of the bins, what building took, speed; in words, as a table, and with --report as a page of pictures. Without --queries some rows of the base are held out and asked for. The true neighbors are kept beside the base for the next time (FILE.truth-….ivecs).'
   ],
   examples: [
     {
@@ -38,15 +56,21 @@ export const evaluateCommand = defineCommand({
       line: 'neural-lsh evaluate --index vectors.nlsh --queries q.fvecs --truth t.ivecs --mass 0.9,0.95 --json',
       meaning:
         'Measures an index file against known neighbors, reading bins until their probabilities add up; prints JSON.'
+    },
+    {
+      line: 'neural-lsh evaluate --base base.fvecs --methods neural-lsh,kmeans --bins 16,64 --report page.html',
+      meaning: 'Compares two methods, each with two numbers of bins, and writes a page that shows the comparison.'
     }
   ],
   flags,
   positionals: 0,
   async run(values, context) {
+    if (values.methods !== undefined) return compareFiles(values, context)
+    checkNoComparison(values)
     const queryPath = required(values.queries, 'queries', 'the file of the vectors to look for')
     const index = await subject(values, context)
     try {
-      const { queries, truth } = await questions(queryPath, index.dimensions, values, context)
+      const { queries, truth } = await readQuestions(queryPath, index.dimensions, values, context)
       const { onProgress, follow } = context.progress()
       const { signal } = context
       const options = apiOptions({ ...evaluateFlags, threads: runFlags.threads }, values)
@@ -67,19 +91,32 @@ export const evaluateCommand = defineCommand({
   }
 })
 
-async function subject(values: Values, context: Context): Promise<NeuralLSH> {
+async function subject(values: EvaluateValues, context: Context): Promise<NeuralLSH> {
   if ((values.base === undefined) === (values.index === undefined)) {
     throw new UsageError('give either --base, to build an index, or --index, to open one')
   }
-  if (values.index === undefined) return (await buildFromFile(values, context)).index
+  const { bins: [bins] = [], ...others } = values
+  if (values.index === undefined)
+    return (await buildFromFile({ ...others, ...(bins !== undefined && { bins }) }, context)).index
   const useless = Object.keys(buildFlags).find((name) => values[name as keyof typeof buildFlags] !== undefined)
   if (useless !== undefined) throw new UsageError(`--${useless} belongs to --base: the index is built already`)
   return NeuralLSH.open(values.index, { ...apiOptions(runFlags, values), signal: context.signal })
 }
 
+function checkNoComparison({ report, csv, bins = [] }: EvaluateValues): void {
+  if (report !== undefined || csv !== undefined)
+    throw new UsageError(`--${report === undefined ? 'csv' : 'report'} needs --methods: it shows a comparison`)
+  if (bins.length > 1) throw new UsageError('several --bins need --methods: there is one index else')
+}
+
 /** The queries and, where they are known, their true neighbors. Truth files often cover only the first queries, and then
  * so do we. */
-async function questions(path: string, dimensions: number, values: Values, { signal, print }: Context) {
+export async function readQuestions(
+  path: string,
+  dimensions: number,
+  values: EvaluateValues,
+  { signal, print }: Context
+) {
   const {
     vectors,
     rows,

@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util'
 import { closest } from '../checks/fields.js'
 import { vectorFormats } from '../formats/read.js'
+import { methodNames } from '../methods.js'
 
 /** The command line is wrong: exit code 2. */
 export class UsageError extends Error {}
@@ -70,9 +71,10 @@ export const toggle = (meaning: string, path?: string): Flag<boolean> => ({
   parse: (value) => value === 'true'
 })
 
-const words = (valueName: string, meaning: string): Flag<string[]> => ({
+const words = (valueName: string, meaning: string, path?: string): Flag<string[]> => ({
   valueName,
   meaning,
+  ...(path && { path }),
   parse: (value) => value.split(',').filter((word) => word !== '')
 })
 
@@ -154,6 +156,16 @@ export const evaluateFlags = {
   ),
   mass: numbers('P,P…', 'Probabilities to measure: bins are read until theirs add up to P.', 'mass'),
   recall: numbers('R,R…', 'Recalls to measure: what it takes to find that share of the true neighbors.', 'recall')
+}
+
+export const comparisonFlags = {
+  methods: words(
+    'NAME,NAME…',
+    `Compare methods: ${methodNames.join(', ')}; cplsh is short for cross-polytope.`,
+    'methods'
+  ),
+  report: text('FILE', 'Write the comparison as a page of pictures, one HTML file that needs no network.'),
+  csv: text('FILE', 'Write the curves of the comparison as a table, a row for each point.')
 }
 
 export const wordFlag = { word: words('WORD,WORD…', 'Words whose neighbors to show.') }

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { closest } from '../checks/fields.js'
+import { packageVersion } from '../version.js'
 import { buildCommand } from './build.js'
 import { demoCommand } from './demo.js'
 import { evaluateCommand } from './evaluate.js'
@@ -7,7 +8,6 @@ import { overview } from './help.js'
 import { infoCommand } from './info.js'
 import { complain, exitCodes, runCommand, runProgram, say } from './program.js'
 import { searchCommand } from './search.js'
-import { packageVersion } from './version.js'
 
 const commands = [buildCommand, searchCommand, evaluateCommand, infoCommand, demoCommand]
 

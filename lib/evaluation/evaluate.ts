@@ -82,14 +82,14 @@ export async function evaluate(
   const curve: CurvePoint[] = []
   for (const point of points) {
     onProgress?.({ stage: 'search', done: curve.length, total: points.length })
-    curve.push(await measure(subject.searcher, queries, truth, ranks, point, job))
+    curve.push(await measurePoint(subject.searcher, queries, truth, ranks, point, job))
   }
   onProgress?.({ stage: 'search', done: curve.length, total: points.length })
   return { k, queries: count, curve, routerDistances: subject.multiplyAdds / dimensions }
 }
 
 /** The first k of the w true neighbors of each query, checked. */
-async function firstColumns(
+export async function firstColumns(
   truth: Int32Array,
   queries: number,
   k: number,
@@ -110,7 +110,8 @@ async function firstColumns(
   return first
 }
 
-async function measure(
+/** Searches for all queries with one probing; `ranks` as in `rankBins`. */
+export async function measurePoint(
   searcher: EvaluationSubject['searcher'],
   queries: Float32Array,
   truth: Int32Array,
@@ -136,7 +137,7 @@ async function measure(
     ...asked,
     accuracy: probed / truth.length,
     recall: returned / truth.length,
-    candidatesMean: candidates.reduce((sum, one) => sum + one, 0) / candidates.length,
+    candidatesMean: meanOf(candidates),
     candidatesMedian: quantile(sorted, 0.5),
     candidatesQ95: quantile(sorted, 0.95),
     queriesPerSecond: callsPerSecond * probes.length
@@ -153,8 +154,10 @@ async function timed<T>(call: () => Promise<T>) {
   }
 }
 
+export const meanOf = (values: Int32Array) => values.reduce((sum, one) => sum + one, 0) / values.length
+
 /** Linear interpolation between the order statistics, as numpy.quantile does by default. */
-function quantile(sorted: Int32Array, share: number) {
+export function quantile(sorted: Int32Array, share: number) {
   const position = (sorted.length - 1) * share
   const below = sorted[Math.floor(position)] as number
   const above = sorted[Math.ceil(position)] as number

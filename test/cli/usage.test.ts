@@ -1,8 +1,8 @@
 import test from 'ava'
 import { buildFlags } from '../../lib/cli/build-flags.js'
 import { apiOptions, evaluateFlags, parseFlags, runFlags, searchFlags, UsageError } from '../../lib/cli/flags.js'
-import { packageVersion } from '../../lib/cli/version.js'
 import { resolveIndexOptions } from '../../lib/options.js'
+import { packageVersion } from '../../lib/version.js'
 import { run, start, temporaryFolder, wordsFile } from './run.js'
 
 const commands = ['build', 'search', 'evaluate', 'info', 'demo']
@@ -41,6 +41,26 @@ const wrongUsage: [string, string[], RegExp][] = [
     ['evaluate', '--index', 'x', '--queries', 'y', '--bins', '4'],
     /--bins belongs to --base/
   ],
+  [
+    'a method that there is not',
+    ['evaluate', '--base', wordsFile, '--limit', '50', '--methods', 'kmeans,neural-lhs'],
+    /methods\[1\]: "neural-lhs" is not a method; did you mean 'neural-lsh'\?/
+  ],
+  [
+    'a short name of a method that cannot make so many bins',
+    ['evaluate', '--base', wordsFile, '--limit', '50', '--methods', 'cplsh', '--bins', '9'],
+    /bins: of 'cross-polytope' must be even/
+  ],
+  [
+    'a router that the methods do not have',
+    ['evaluate', '--base', wordsFile, '--limit', '50', '--methods', 'kmeans', '--router', 'classifier'],
+    /router: cannot be given/
+  ],
+  ['a page of one index', ['evaluate', '--base', 'x', '--queries', 'y', '--report', 'z'], /--report needs --methods/],
+  ['a table of one index', ['evaluate', '--base', 'x', '--queries', 'y', '--csv', 'z'], /--csv needs --methods/],
+  ['several bins of one index', ['evaluate', '--base', 'x', '--queries', 'y', '--bins', '4,8'], /need --methods/],
+  ['an index to compare', ['evaluate', '--index', 'x', '--methods', 'kmeans'], /--index cannot be given/],
+  ['a truth without queries', ['evaluate', '--base', 'x', '--methods', 'kmeans', '--truth', 't'], /--truth belongs to/],
   [
     'a value that the library refuses',
     ['build', '--base', wordsFile, '--limit', '50', '--out', 'y', '--bins', '51'],

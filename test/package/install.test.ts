@@ -71,7 +71,8 @@ async function install(name: string, archive: string, PATH: string, ...options: 
 
 let packedDependencies: Promise<string[]> | undefined
 function dependencies(): Promise<string[]> {
-  const names = ['node-addon-api', 'node-api-headers', 'node-gyp-build']
+  const ofCharts = ['chart.js', '@kurkle/color']
+  const names = ['node-addon-api', 'node-api-headers', 'node-gyp-build', '@saehrimnir/druidjs', ...ofCharts]
   packedDependencies ??= Promise.all(names.map((name) => pack(join(repository, 'node_modules', name))))
   return packedDependencies
 }

@@ -15,6 +15,7 @@ export const methods = {
   'neural-lsh': {},
   /** As it is taught: hard labels, two hidden layers, bins as KaHIP made them. */
   lecture: {
+    graph: { neighbors: 10 },
     partition: kahip,
     assignment: 'partition',
     classifier: {
@@ -70,6 +71,7 @@ export const titles: Readonly<Record<Method, string>> = {
   paper: 'Neural LSH as published',
   'regression-lsh': 'Regression LSH',
   kmeans: 'k-means',
+  'balanced-kmeans': 'balanced k-means',
   itq: 'ITQ',
   'cross-polytope': 'cross-polytope LSH',
   'pca-tree': 'PCA tree',

@@ -30,7 +30,7 @@ export async function partitionPoints(
     ? await findNeighbors(engine, vectors, options, stage)
     : { neighbors: new Int32Array(0), neighborsPerRow: 0 }
   const { bins, seed } = options
-  const { method, iterations, ...kahip } = partition
+  const { method, iterations, largest, ...kahip } = partition
   if (method === 'kahip') {
     const similarity = await stage('similarity-graph', async (job) =>
       engine.similarityGraph(await nearest(neighbors, neighborsPerRow, options.graph.neighbors, job.signal), job)
@@ -45,7 +45,7 @@ export async function partitionPoints(
   const found = await stage('partition', async (job) => {
     if (method === 'regression-lsh') return regressionTree(engine, vectors, options, job)
     if (isProjection(method)) return byProjections(engine, vectors, method, options, job)
-    return engine.kmeans(vectors, dimensions, { bins, iterations, seed }, job)
+    return engine.kmeans(vectors, dimensions, { bins, iterations, seed, largest }, job)
   })
   return { ...found, neighbors, neighborsPerRow }
 }

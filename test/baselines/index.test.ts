@@ -12,7 +12,8 @@ import { partition, readWords } from './partition.js'
 const folder = temporaryFolder()
 test.after.always(() => folder.remove())
 
-const classical = (Object.keys(methods) as Method[]).filter((name) => name !== 'neural-lsh' && name !== 'lecture')
+const trained: readonly Method[] = ['neural-lsh', 'lecture', 'paper', 'regression-lsh']
+const classical = (Object.keys(methods) as Method[]).filter((name) => !trained.includes(name))
 const bins = 32
 const probes = [1, 2, 3, 5, 8, 12, 18, 25, bins]
 
@@ -69,6 +70,20 @@ test('a network can be trained on any of the partitions', async (t) => {
     const { curve } = await index.evaluate(queries, { k: 10, probes: [5] })
     t.log(`${method}: ${curve[0]?.accuracy}`)
     t.true((curve[0]?.accuracy as number) > 0.6)
+    index.close()
+  }
+})
+
+test('bins are as large as their method says', async (t) => {
+  for (const [method, share] of [
+    ['balanced-kmeans', 1.05],
+    ['pca-tree', 1],
+    ['rp-tree', 1],
+    ['kd-tree', 1]
+  ] as const) {
+    const { index } = await build({ method })
+    const mean = index.size / bins
+    t.true(index.report.balance <= Math.max(Math.ceil(mean), share * mean) / mean, `${method}: ${index.report.balance}`)
     index.close()
   }
 })

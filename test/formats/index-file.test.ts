@@ -365,7 +365,7 @@ const hostile: [what: string, edit: (text: string) => string, message: RegExp][]
   ['no network', json((header) => delete header.__metadata__.network), /field 'network' that is not JSON/],
   ['a network that is no object', metadata({ network: '[]' }), /field 'network' that is not a JSON object/],
   ['a network too long to read', metadata({ network: ' '.repeat(1 << 17) }), /network that takes 131072 characters/],
-  ['a network of nothing', network({ layers: [] }), /network.layers: must end in a linear layer/],
+  ['a network of nothing', network({ layers: [] }), /network.layers: must end in a layer that has an output/],
   ['a network for other vectors', network({ inputShape: [4, 1, 1] }), /bins.vectors F32 \[5,3\], expected .*\[5,4\]/],
   ['a network of two sides', network({ inputShape: [3, 1] }), /network.inputShape/],
   ['a network of nesting', network({ inputShape: '@' }, `${'['.repeat(20_000)}${']'.repeat(20_000)}`), /:/],

@@ -45,6 +45,7 @@ export type {
   ComparisonCurve,
   ComparisonPoint,
   MeasuredSpeed,
+  MethodFailure,
   MethodResult,
   NeededCandidates,
   ProbingType

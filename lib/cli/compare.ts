@@ -93,8 +93,10 @@ function* encoded(lines: Iterable<string>): Generator<Uint8Array> {
   for (const line of lines) yield Buffer.from(line)
 }
 
-function printComparison({ verdict, results, k }: Comparison, { print }: Context): void {
+function printComparison({ verdict, results, failures, k }: Comparison, { print }: Context): void {
   print(wrap(verdict, lineWidth, ''))
+  for (const { method, bins, message } of failures)
+    print(`\n${wrap(`${titles[method]} with ${bins} bins is left out: ${message}.`, lineWidth, '')}`)
   for (const { meaning, figure, ratio } of neededFigures) {
     print(`\n${meaning} for an Acc@${k}, beside k-means with as many bins and a fixed number of them read:\n`)
     const lines = results.flatMap(({ method, bins, curves, needed }) =>

@@ -2,12 +2,13 @@ import { type BuiltIndex, buildIndex } from '../build.js'
 import { multiplyAdds } from '../classifier/network.js'
 import type { Engine, JobOptions, Metric, Searcher } from '../engines/engine.js'
 import { selectEngine } from '../engines/select.js'
+import { NeuralLSHError } from '../errors.js'
 import { type JobControl, runJob } from '../job.js'
 import type { Progress } from '../options.js'
 import { SearchArguments } from '../search-arguments.js'
 import { binOfEachPoint } from '../stages/bin-ranks.js'
 import { packageVersion } from '../version.js'
-import type { Comparison, MeasuredSpeed, MethodResult } from './comparison.js'
+import type { Comparison, MeasuredSpeed, MethodFailure, MethodResult } from './comparison.js'
 import { type RankedTruth, rankTruth } from './curves.js'
 import { type CurvePoint, firstColumns, measurePoint } from './evaluate.js'
 import { neededCandidates } from './needed.js'
@@ -59,10 +60,18 @@ export async function compareMethods(
   const sample = sampleRows(rows, Math.min(mostSampled, rows), seed)
   const task = { engine, vectors, queries, truth, k, sample }
   const measured: Omit<MethodResult, 'needed'>[] = []
+  const failures: MethodFailure[] = []
   for (const contestant of contestants) {
     const { method, index } = contestant
-    const onProgress = (progress: Progress) => run.onProgress?.({ ...progress, method, bins: index.bins })
-    measured.push(await runJob({ ...run, onProgress }, (control) => compete(task, contestant, control)))
+    const { bins } = index
+    const onProgress = (progress: Progress) => run.onProgress?.({ ...progress, method, bins })
+    try {
+      measured.push(await runJob({ ...run, onProgress }, (control) => compete(task, contestant, control)))
+    } catch (error) {
+      const isLast = contestant === contestants.at(-1)
+      if (!isOwnFault(error) || (isLast && measured.length === 0)) throw error
+      failures.push({ method, bins, message: error.message })
+    }
   }
   const results = measured.map((one) => ({ ...one, needed: neededCandidates(one, measured) }))
   return {
@@ -78,9 +87,14 @@ export async function compareMethods(
     threads: run.threads || engine.hardwareThreads,
     sample: Array.from(sample),
     results,
+    failures,
     verdict: verdictOf(results)
   }
 }
+
+/** What one method cannot do with these data must not cost the figures of the others. */
+const isOwnFault = (error: unknown): error is NeuralLSHError =>
+  error instanceof NeuralLSHError && (error.code === 'ERR_NLSH_TRAINING' || error.code === 'ERR_NLSH_PARTITION')
 
 /** The k nearest vectors of each query, by comparing with all of them. */
 async function nearest(

@@ -69,6 +69,13 @@ export interface MethodResult {
   sampleBins: number[]
 }
 
+/** A method that makes no index of these data. */
+export interface MethodFailure {
+  method: Method
+  bins: number
+  message: string
+}
+
 export interface Comparison {
   /** Of this package. */
   version: string
@@ -86,6 +93,7 @@ export interface Comparison {
   /** Rows drawn by chance, ascending, to make a map of. */
   sample: number[]
   results: MethodResult[]
+  failures: MethodFailure[]
   /** What the figures say, in words. */
   verdict: string
 }

@@ -175,6 +175,20 @@ test('a truth that is given is not computed again, and is believed', async (t) =
   t.true((results[0]?.curves[0]?.points.at(-1)?.accuracy as number) === 1)
 })
 
+test('a method whose training diverges is left out, and fails the comparison only if it is the only one', async (t) => {
+  const optimizer = { type: 'sgd', learningRate: 1e9 } as const
+  const options = { dimensions, bins: [8], classifier: { hidden: [16], epochs: 2, optimizer } } as const
+  const { results, failures } = await compareMethods(base, queries, { ...options, methods })
+  t.deepEqual(
+    results.map(({ method }) => method),
+    ['kmeans']
+  )
+  t.like(failures, [{ method: 'neural-lsh', bins: 8 }])
+  t.regex(failures[0]?.message ?? '', /diverged/)
+  const alone = compareMethods(base, queries, { ...options, methods: ['neural-lsh'] })
+  await t.throwsAsync(alone, { code: 'ERR_NLSH_TRAINING' })
+})
+
 test('an abort stops the comparison with its reason', async (t) => {
   const reason = new Error('enough')
   const stop = new AbortController()

@@ -10,7 +10,11 @@ const marks = Object.fromEntries(methods.map((method, place) => [method, markAt(
 const state = { bins: String(binCounts.at(-1)), probing: 'probes', map: 'tsne', hidden: new Set() }
 
 const resultsOfBins = () => comparison.results.filter(({ bins }) => String(bins) === state.bins)
-const shownResults = () => resultsOfBins().filter(({ method }) => !state.hidden.has(method))
+/** Those of the chosen methods; of all, where none of them is left. */
+function shownResults() {
+  const chosen = resultsOfBins().filter(({ method }) => !state.hidden.has(method))
+  return chosen.length > 0 ? chosen : resultsOfBins()
+}
 const curveOf = ({ curves }) => curves.find(({ probing }) => probing === state.probing)
 const speedOf = ({ speeds }, accuracy) =>
   speeds.find(({ wantedAccuracy, probing }) => wantedAccuracy === accuracy && probing === state.probing)
@@ -39,11 +43,6 @@ function offerMethods() {
     input.addEventListener('change', () => {
       if (input.checked) state.hidden.delete(method)
       else state.hidden.add(method)
-      // Nothing to show is nothing to choose from.
-      if (state.hidden.size === methods.length) {
-        state.hidden.delete(method)
-        input.checked = true
-      }
       show()
     })
     const swatch = element('span', { class: 'swatch', 'aria-hidden': 'true' })
@@ -61,6 +60,10 @@ function describeList(id, facts) {
 
 function tellFacts() {
   const { rows, dimensions, metric, queries, k, version, engine, machine, threads, seed, sample } = comparison
+  const failures = comparison.failures.map(({ method, bins, message }) =>
+    element('li', {}, `${comparison.titles[method]} with ${formatCount(bins)} bins is left out: ${message}.`)
+  )
+  document.getElementById('failures').append(...failures)
   describeList('facts', [
     ['vectors', formatCount(rows)],
     ['numbers in each', formatCount(dimensions)],

@@ -52,7 +52,7 @@ const queryRow = (row: number) => queries.slice(row * dimensions, (row + 1) * di
 test('an index tells what it is and how it came to be', (t) => {
   const { index } = t.context
   t.like(index, { size: rows, dimensions, bins: 16, metric: 'euclidean', engine: 'native', words: undefined })
-  t.like(index.options, { ...small, seed: 1, graph: { neighbors: 10, method: 'exact' } })
+  t.like(index.options, { ...small, seed: 1, graph: { neighbors: Math.floor(Math.sqrt(rows)), method: 'exact' } })
   const { report } = index
   t.deepEqual(
     report.stages.map(({ name }) => name),

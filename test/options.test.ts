@@ -20,7 +20,7 @@ test('every option has its documented default', (t) => {
       dimensions: 4,
       bins: 32,
       metric: 'euclidean',
-      graph: { neighbors: 10, method: 'auto' },
+      graph: { neighbors: 31, method: 'auto' },
       partition: { method: 'kahip', mode: 'fastsocial', imbalance: 0.03, seeds: 1, iterations: 10, largest: undefined },
       router: 'classifier',
       assignment: 'auto',
@@ -34,7 +34,7 @@ test('every option has its documented default', (t) => {
         input: 'center',
         initialization: { type: 'uniform' },
         loss: { type: 'cross-entropy', labelSmoothing: 0, classWeights: 'none' },
-        softLabels: 10,
+        softLabels: 15,
         optimizer: { type: 'adam', learningRate: 0.003, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
         schedule: { type: 'cosine', minimum: 0, epochs: 10, warmup: 0 },
         regularization: { l1: 0, l2: 0, inputNoise: 0, clipNorm: 0 },
@@ -76,6 +76,17 @@ test('the graph of few vectors has n - 1 neighbors, and the soft labels follow',
   t.is(forRows(100, { graph: { neighbors: 50 } }).classifier.softLabels, 15)
   t.is(forRows(100, { graph: { neighbors: 50 }, classifier: { softLabels: 50 } }).classifier.softLabels, 50)
 })
+
+for (const [count, neighbors] of [
+  [5, 4],
+  [60, 10],
+  [900, 30],
+  [100_000, 50],
+  [1_000_000, 20]
+] as const) {
+  test(`the graph of ${count} vectors has ${neighbors} neighbors by default`, (t) =>
+    t.is(forRows(count).graph.neighbors, neighbors))
+}
 
 test('limits themselves are allowed', (t) => {
   const { index, run } = resolve({

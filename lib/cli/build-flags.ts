@@ -20,7 +20,7 @@ const indexFlags = {
   metric: text('NAME', 'euclidean, cosine or inner-product. Default: euclidean.', 'metric'),
   neighbors: number(
     'K',
-    'Nearest neighbors of each vector in the graph that is partitioned. Default: 10.',
+    'Nearest neighbors of each vector in the graph that is partitioned. Default: the square root of the rows, from 10 to 50, and 20 beyond 250,000 rows.',
     'graph.neighbors'
   ),
   'graph.method': text('NAME', 'How the graph is found: exact, approximate or auto. Default: auto.', 'graph.method'),
@@ -46,6 +46,11 @@ const indexFlags = {
     'NAME',
     'Who ranks the bins: classifier, or, with no training, centroids, or own, the rule of a partition by projections. Default: classifier.',
     'router'
+  ),
+  assignment: text(
+    'NAME',
+    "Who has the last word on a vector's bin: partition, router or router-bounded. Default: auto, router-bounded with kahip and a trained router.",
+    'assignment'
   ),
   scan: text('NAME', 'How vectors are compared: exact, int8, pq4 or auto. Default: auto.', 'scan'),
   seed: number('N', 'The same seed, options, engine and threads give the same index. Default: 1.', 'seed')

@@ -22,6 +22,7 @@ const stageNames = [
   'knn-graph',
   'similarity-graph',
   'partition',
+  'assignment',
   'classifier',
   'exact-search',
   'bins',

@@ -146,6 +146,7 @@ test('every option of a build is an option of the command, and its default is th
   /** What the help says in words. */
   const words: { [path: string]: string } = {
     bins: 'the power of two nearest to the square root',
+    'graph.neighbors': 'the square root of the rows, from 10 to 50',
     'graph.method': 'auto',
     'classifier.inputShape': 'd,1,1',
     'classifier.monitoredProbes': 'a 32nd',

@@ -60,7 +60,7 @@ Derivatives derivatives(const CalibrationSet& set, double inverse, const Job& jo
 // Newton's method for the slope's root, with a bisection (of the logarithm) wherever a step leaves the
 // bracket or is not half as long as the last one.
 double fitTemperature(const CalibrationSet& set, const Job& job) {
-  double low = 1.0 / 100, high = 100, inverse = 1, step = high;
+  double low = 1e-9, high = 1e9, inverse = 1, step = high;
   while (step > 1e-5 * inverse) {
     const auto [slope, curvature] = derivatives(set, inverse, job);
     if (slope == 0) break;

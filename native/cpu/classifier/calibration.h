@@ -17,7 +17,7 @@ struct CalibrationSet {
   std::size_t bins;
 };
 
-/// The temperature in [1/100, 100] at which the mean cross-entropy of softmax(logits / temperature) against
+/// The temperature in [1e-9, 1e9] at which the mean cross-entropy of softmax(logits / temperature) against
 /// the shares is lowest (sec. 4.2): to within 1e-4 relative.
 double fitTemperature(const CalibrationSet& set, const Job& job);
 

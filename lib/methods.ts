@@ -45,7 +45,12 @@ export const methods = {
     }
   },
   /** The same authors' tree of logistic regressions. */
-  'regression-lsh': { graph: { neighbors: 10 }, partition: { method: 'regression-lsh' }, ...byOwnRule },
+  'regression-lsh': {
+    graph: { neighbors: 10 },
+    partition: { method: 'regression-lsh' },
+    ...byOwnRule,
+    classifier: { hidden: [] }
+  },
   /** Lloyd (1982). */
   kmeans: { partition: { method: 'kmeans' }, ...byCentroids },
   /** With bins of nearly equal size. */

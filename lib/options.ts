@@ -400,9 +400,8 @@ export const isTrained = ({ partition, router }: Pick<ReadIndexOptions, 'partiti
 const untrained = { hidden: [], input: 'none', softLabels: 0 }
 
 function completeIndex(options: ReadIndexOptions, task: Task): IndexOptions {
-  const { partition, router } = options
-  const classifier =
-    router === 'classifier' ? options.classifier : read(classifierTable(task), untrained, classifierPrefix)
+  const { partition } = options
+  const classifier = isTrained(options) ? options.classifier : read(classifierTable(task), untrained, classifierPrefix)
   const rounds = partition.iterations ?? (partition.method === 'itq' ? itqRotations : kmeansRounds)
   return {
     ...options,

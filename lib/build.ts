@@ -1,5 +1,5 @@
 /** The pipeline of Neural LSH (Dong, Indyk, Razenshteyn & Wagner, ICLR 2020): graph, partition, classifier, bins. */
-import { choosePartition } from './build/choose-partition.js'
+import { choosePartition, partitionAs } from './build/choose-partition.js'
 import { calibrate, makeBins } from './build/make-router.js'
 import { measureStages, type StageReport } from './build/measure-stages.js'
 import { needsGraph, partitionPoints } from './build/partition-points.js'
@@ -104,7 +104,7 @@ function choose(
   asked: IndexOptions,
   partitioning: Choice<'kahip' | 'kmeans'> | undefined
 ) {
-  const partition = { ...asked.partition, method: partitioning?.value ?? asked.partition.method }
+  const partition = partitioning ? partitionAs(asked.partition, partitioning.value) : asked.partition
   const options = { ...asked, partition }
   const { dimensions, graph, scan } = options
   const method = needsGraph(options) && graph.method === 'auto' ? chooseGraphMethod(rows, dimensions) : undefined

@@ -90,7 +90,8 @@ export interface GraphOptions {
 
 /** Who makes the bins. */
 export interface PartitionOptions {
-  /** 'auto' tries 'kahip' and 'kmeans' on a sample, takes what needs fewer candidates and says so in the report.
+  /** 'auto' tries 'kahip' and 'kmeans' in bins of the same bounded size on a sample, takes what needs fewer candidates and
+   * says so in the report.
    * 'kahip' (default) partitions the k-NN graph into bins of bounded size; 'regression-lsh' cuts it in two again and again,
    * with a regression that learns each cut (2^b bins); the others need no graph. The bins of 'kmeans', 'itq' (2^b) and
    * 'cross-polytope' (an even number) have the sizes that they have, the leaves of 'pca-tree', 'rp-tree' and 'kd-tree'

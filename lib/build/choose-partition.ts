@@ -8,6 +8,12 @@ import { probingFor } from '../stages/recall.js'
 
 type Tried = 'kahip' | 'kmeans'
 
+/** Both make bins of bounded size. */
+export const partitionAs = (partition: IndexOptions['partition'], method: Tried): IndexOptions['partition'] =>
+  method === 'kmeans'
+    ? { ...partition, method, largest: partition.largest ?? 1 + partition.imbalance }
+    : { ...partition, method }
+
 /** Vectors that are tried; so many of them again are asked for. */
 const mostVectors = 20_000
 const fewestVectors = 2000
@@ -48,7 +54,7 @@ export async function choosePartition(
     job.onProgress?.(i, 2)
     const classifier = { ...options.classifier, epochs: Math.min(options.classifier.epochs, mostEpochs) }
     const graph = { ...options.graph, method: 'exact' as const }
-    const partition = { ...options.partition, method }
+    const partition = partitionAs(options.partition, method)
     const trial = { ...options, bins: tried, graph, partition, classifier, scan: 'exact' as const }
     const built = await build(base, trial, { ...job, onProgress: undefined })
     try {
@@ -61,7 +67,7 @@ export async function choosePartition(
   const [byKahip, byKmeans] = [candidates.kahip, candidates.kmeans].map((one) =>
     Math.round(one).toLocaleString('en-US')
   )
-  const reason = `In ${tried} bins of ${base.length / dimensions} sampled vectors, 95 % of the neighbors took ${byKahip} candidates with KaHIP's bins and ${byKmeans} with k-means'.`
+  const reason = `In ${tried} bins of ${base.length / dimensions} sampled vectors, 95 % of the neighbors took ${byKahip} candidates with KaHIP's bins and ${byKmeans} with those of balanced k-means.`
   return { option, value, reason }
 }
 

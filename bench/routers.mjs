@@ -15,7 +15,7 @@ const rounds = 5
 const recalls = [0.9, 0.95, 0.99]
 
 const partitions = [
-  { name: 'KaHIP', options: { partition: { method: 'kahip' } }, bins: [256, 1024] },
+  { name: 'KaHIP', options: { partition: { method: 'kahip' }, assignment: 'partition' }, bins: [256, 1024] },
   { name: 'k-means', options: { partition: { method: 'kmeans' } }, bins: [256, 1024] }
 ]
 const network = (hidden) => ({ graph: { neighbors: 50 }, classifier: { softLabels: 50, hidden } })

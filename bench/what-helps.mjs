@@ -144,6 +144,7 @@ const turned = (name, partition) =>
   Object.fromEntries(
     Object.entries({
       moved: { epochs: [10] },
+      'moved, bins of any size': { epochs: [10], largest: Number.POSITIVE_INFINITY },
       'moved, trained again': { epochs: [10, 10], last: false },
       'moved, trained further': { epochs: [10, 10], last: false, warm: true },
       'moved after 5 epochs, trained again': { epochs: [5, 10], last: false },

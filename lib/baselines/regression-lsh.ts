@@ -25,6 +25,9 @@ interface Node {
 /** Too few points to learn from. */
 const fewestRows = 16
 
+/** So that the regression of a small node is trained as long as that of a large one. */
+const stepsPerEpoch = 64
+
 /** The bins of prepared vectors, a power of two of them, and the tree that ranks them. */
 export async function regressionTree(engine: Engine, vectors: Float32Array, options: IndexOptions, job: JobOptions) {
   const { dimensions, bins } = options
@@ -95,6 +98,7 @@ async function regress(
       neighbors: ids,
       neighborsPerRow: neighbors,
       softLabels,
+      batchSize: Math.min(training.batchSize, Math.max(fewestRows, Math.ceil(rows / stepsPerEpoch))),
       network: { inputShape: [dimensions, 1, 1], layers: [{ type: 'linear', outputs: 2, bias: true }] },
       monitoredProbes: 1,
       calibrate: false,

@@ -1,8 +1,9 @@
 /** The pipeline of Neural LSH (Dong, Indyk, Razenshteyn & Wagner, ICLR 2020): graph, partition, classifier, bins. */
 import { choosePartition, partitionAs } from './build/choose-partition.js'
-import { calibrate, makeBins } from './build/make-router.js'
-import { measureStages, type StageReport } from './build/measure-stages.js'
+import { calibrate, type MadeBins, makeBins } from './build/make-router.js'
+import { type MeasuredStage, measureStages, type StageReport } from './build/measure-stages.js'
 import { needsGraph, partitionPoints } from './build/partition-points.js'
+import { divideGroups } from './build/two-levels.js'
 import { type Choice, chooseGraphMethod, chooseScan } from './choices.js'
 import type {
   Bins,
@@ -15,7 +16,7 @@ import type {
   SearchState
 } from './engines/engine.js'
 import type { StageRunner } from './job.js'
-import { assignmentOf, type IndexOptions } from './options.js'
+import { assignmentOf, firstLevelOf, type IndexOptions } from './options.js'
 import { type HeldOut, holdOut, learnRecall } from './stages/recall.js'
 
 /** What happened in an epoch of the training. Without the seconds, which differ from run to run: the same seed is to
@@ -27,9 +28,10 @@ export interface BuildReport {
   stages: StageReport[]
   /** What 'auto' stood for. */
   choices: readonly Choice[]
-  /** KaHIP: weight of the similarity graph's edges between the bins that it made, whatever was assigned later. */
+  /** KaHIP: weight of the similarity graph's edges between the bins (of two levels, the groups) that it made, whatever
+   * was assigned later. */
   edgeCut?: number | undefined
-  /** k-means: mean squared distance of a vector to its centroid. */
+  /** k-means: mean squared distance of a vector to its centroid; of two levels, to its group's. */
   meanSquaredError?: number | undefined
   /** Largest bin / mean bin. */
   balance: number
@@ -68,9 +70,9 @@ export async function buildIndex(
       ? await stage('partition-choice', (job) => choosePartition(engine, prepared, asked, job, buildQuietly(engine)))
       : undefined
   const { options, choices } = choose(vectors.length / dimensions, areBytes, asked, partition)
-  const partitioned = await partitionPoints(engine, prepared, options, stage)
+  const { partitioned, made } = await partitionAndRank(engine, prepared, options, stage)
   const { edgeCut, meanSquaredError } = partitioned
-  const { labels, ranking: trained } = await makeBins(engine, prepared, options, partitioned, stage)
+  const { labels, ranking: trained } = made
   const { asks, classifier, calibration } = await stage('exact-search', async (job) => {
     const asks = await holdOut(engine, prepared, options, trained.heldOut, job)
     return { asks, ...(await calibrate(engine, options, trained, asks, labels, { ...job, onProgress: undefined })) }
@@ -91,6 +93,18 @@ export async function buildIndex(
   const history = trained.history.map(({ seconds, ...epoch }) => epoch)
   const report = { stages, choices, edgeCut, balance, meanSquaredError, history, bestEpoch, calibration }
   return { state, searcher, curve, options, report }
+}
+
+/** In one level or in two. */
+async function partitionAndRank(engine: Engine, vectors: Float32Array, options: IndexOptions, stage: MeasuredStage) {
+  const first = firstLevelOf(options)
+  const { neighbors, ...partitioned } = await partitionPoints(engine, vectors, first, stage)
+  const groups = await makeBins(engine, vectors, first, { ...partitioned, neighbors }, stage)
+  const made: MadeBins =
+    options.groups === 1
+      ? groups
+      : await stage('second-level', (job) => divideGroups(engine, vectors, options, groups, job))
+  return { partitioned, made }
 }
 
 /** An index in which nobody looks at the single stages. */

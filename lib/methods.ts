@@ -4,7 +4,7 @@
 import { asRecord, oneOf } from './checks/fields.js'
 import type { BuildOptions } from './options.js'
 
-type MethodOptions = Pick<BuildOptions, 'graph' | 'partition' | 'router' | 'assignment' | 'classifier'>
+type MethodOptions = Pick<BuildOptions, 'groups' | 'graph' | 'partition' | 'router' | 'assignment' | 'classifier'>
 
 const kahip = { method: 'kahip' } as const
 const byCentroids = { router: 'centroids' } as const
@@ -13,6 +13,8 @@ const byOwnRule = { router: 'own' } as const
 export const methods = {
   /** Our defaults. */
   'neural-lsh': {},
+  /** The same in groups of bins: Dong et al. 2020, section 3.2. */
+  'two-level': { groups: 'auto' },
   /** As it is taught: hard labels, two hidden layers, bins as KaHIP made them. */
   lecture: {
     graph: { neighbors: 10 },
@@ -53,6 +55,8 @@ export const methods = {
   },
   /** Lloyd (1982). */
   kmeans: { partition: { method: 'kmeans' }, ...byCentroids },
+  /** k-means of the vectors of each bin of a k-means. */
+  'two-level-kmeans': { groups: 'auto', partition: { method: 'kmeans' }, ...byCentroids },
   /** With bins of nearly equal size. */
   'balanced-kmeans': { partition: { method: 'kmeans', largest: 1.05 }, ...byCentroids },
   /** Gong & Lazebnik, "Iterative Quantization", CVPR 2011. */
@@ -72,10 +76,12 @@ export type Method = keyof typeof methods
 /** Methods as they are called in print. */
 export const titles: Readonly<Record<Method, string>> = {
   'neural-lsh': 'Neural LSH',
+  'two-level': 'Neural LSH in two levels',
   lecture: 'Neural LSH as taught',
   paper: 'Neural LSH as published',
   'regression-lsh': 'Regression LSH',
   kmeans: 'k-means',
+  'two-level-kmeans': 'k-means in two levels',
   'balanced-kmeans': 'balanced k-means',
   itq: 'ITQ',
   'cross-polytope': 'cross-polytope LSH',

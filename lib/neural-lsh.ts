@@ -1,6 +1,5 @@
 import { type BuildReport, buildIndex } from './build.js'
 import { readBuildReport, readRecallCurve } from './checks/build-report.js'
-import { multiplyAdds } from './classifier/network.js'
 import type {
   Engine,
   Metric,
@@ -200,10 +199,9 @@ export class NeuralLSH {
   async evaluate(queries: Float32Array, options?: EvaluateOptions): Promise<Evaluation> {
     const { request, run } = this.#arguments.forEvaluate(queries, options)
     return this.#use((contents) =>
-      runJob(run, ({ threads, signal, onProgress }) => {
-        const subject = { ...contents, multiplyAdds: multiplyAdds(contents.state.classifier.network) }
-        return evaluate(subject, queries, { ...request, threads, signal, onProgress })
-      })
+      runJob(run, ({ threads, signal, onProgress }) =>
+        evaluate(contents, queries, { ...request, threads, signal, onProgress })
+      )
     )
   }
 

@@ -9,7 +9,9 @@ import { checkArray, checkEntries, checkLength, checkMatrix, checkVectors, large
 import {
   asRecord,
   describe,
+  Field,
   integer,
+  isIntegerWithin,
   isNumber,
   Optional,
   oneOf,
@@ -21,7 +23,7 @@ import {
 import { checkGraphSize, checkKnnGraph, checkSimilarityGraph } from './checks/graphs.js'
 import { checkStart } from './checks/starting-point.js'
 import { chooseGraphMethod } from './choices.js'
-import type { Network } from './classifier/network.js'
+import { checkChildren, type Network } from './classifier/network.js'
 import {
   type ClassifierOptions,
   type ClassifierSettings,
@@ -61,6 +63,7 @@ export type StageName =
   | 'partition'
   | 'assignment'
   | 'classifier'
+  | 'second-level'
   | 'bins'
   | 'codes'
   | 'recall'
@@ -127,6 +130,11 @@ export interface BuildOptions extends RunOptions {
   dimensions: number
   /** Bins to partition into, 2 to n; default: the power of two nearest to the square root of n. */
   bins?: number | undefined
+  /** Above 1, two levels: the vectors are partitioned into so many groups, and each group into bins / groups bins, with a
+   * network of its own that is only asked where the first one finds the group probable. Must divide `bins` and leave at
+   * least 2 of them to a group; 'auto': the divisor nearest to their square root; default 1. Not with a partition that
+   * ranks its bins by itself. */
+  groups?: number | 'auto' | undefined
   /** Default 'euclidean'. */
   metric?: Metric | undefined
   graph?: GraphOptions | undefined
@@ -288,6 +296,19 @@ const bins = (rows: number, fallback?: number) => integer(2, rows, fallback, 'th
 /** By default the power of two nearest to the square root of n. */
 export const binsOf = (rows: number) => bins(rows, Math.max(2, 2 ** Math.round(Math.log2(rows) / 2)))
 
+const groupsOf = (rows: number) =>
+  new Field<number | 'auto'>(
+    `an integer from 1 to ${rows} (the number of vectors) or 'auto'`,
+    (value) => value === 'auto' || isIntegerWithin(1, rows)(value),
+    1
+  )
+
+/** The divisor of the bins nearest to their square root; 1 where it would leave a group a single bin. */
+function evenGroups(bins: number): number {
+  const divisors = Array.from({ length: bins - 1 }, (_, i) => i + 1).filter((divisor) => bins % divisor === 0)
+  return divisors.reduce((a, b) => (Math.abs(b * b - bins) < Math.abs(a * a - bins) && bins >= 2 * b ? b : a), 1)
+}
+
 const kahip = {
   mode: oneOf<KahipMode>(modes, 'fastsocial'),
   imbalance: real(0, 1, 0.03),
@@ -328,6 +349,7 @@ const indexTable = (rows: number, task: Task) => ({
   method,
   dimensions,
   bins: binsOf(rows),
+  groups: groupsOf(rows),
   metric,
   graph: graphTable(rows),
   partition,
@@ -341,7 +363,8 @@ const indexTable = (rows: number, task: Task) => ({
 type ReadIndexOptions = Resolved<ReturnType<typeof indexTable>>
 
 /** Every build option but how the build is run: what an index file keeps. */
-export type IndexOptions = Omit<ReadIndexOptions, 'classifier' | 'partition'> & {
+export type IndexOptions = Omit<ReadIndexOptions, 'classifier' | 'partition' | 'groups'> & {
+  groups: number
   classifier: ClassifierSettings
   partition: ReadIndexOptions['partition'] & { iterations: number }
 }
@@ -364,10 +387,19 @@ export function resolveBuild(vectors: Float32Array, options: BuildOptions) {
     throw new ArgumentError('classifier', `cannot be given together with router '${index.router}', which trains none`)
   if (index.router !== 'classifier' && assignmentOf(index) !== 'partition')
     throw new ArgumentError('assignment', `must be 'partition' with router '${index.router}', which is not trained`)
+  checkGroups(index)
   checkGraphSize(rows, index.classifier.softLabels, 'classifier.softLabels')
   checkTraining(index.classifier, task, rows, classifierPrefix)
   routerOf(index)
   return { engine, run: { threads, signal, onProgress }, index }
+}
+
+function checkGroups({ bins, groups, partition, router }: IndexOptions): void {
+  if (groups === 1) return
+  if (bins % groups > 0 || bins < 2 * groups)
+    throw new ArgumentError('groups', `must divide the ${bins} bins into at least 2 for each group, but is ${groups}`)
+  if (hasRule(partition.method) || router === 'own')
+    throw new ArgumentError('groups', `must be 1 with partition.method '${partition.method}', which ranks its own bins`)
 }
 
 /** What the classifier's options are judged against must be known before they are read. */
@@ -406,6 +438,7 @@ function completeIndex(options: ReadIndexOptions, task: Task): IndexOptions {
   const rounds = partition.iterations ?? (partition.method === 'itq' ? itqRotations : kmeansRounds)
   return {
     ...options,
+    groups: options.groups === 'auto' ? evenGroups(options.bins) : options.groups,
     partition: { ...partition, iterations: rounds },
     classifier: completeClassifier(classifier, task, classifierPrefix)
   }
@@ -413,6 +446,14 @@ function completeIndex(options: ReadIndexOptions, task: Task): IndexOptions {
 
 /** What an engine is told of an index's classifier: its network and how that is trained. */
 export const trainingOf = ({ classifier, bins }: IndexOptions) => trainingSettings(classifier, bins, classifierPrefix)
+
+/** The options of the first of two levels, whose bins are the groups. Those of one level are their own. */
+export function firstLevelOf(options: IndexOptions): IndexOptions {
+  const { groups, classifier } = options
+  if (groups === 1) return options
+  const monitoredProbes = Math.min(classifier.monitoredProbes, groups)
+  return { ...options, bins: groups, groups: 1, classifier: { ...classifier, monitoredProbes } }
+}
 
 /** The network that ranks an index's bins. Throws ArgumentError where there can be none. */
 export function routerOf(index: IndexOptions): Network {
@@ -424,7 +465,13 @@ export function routerOf(index: IndexOptions): Network {
     const right = ruleMethods.map((one) => `'${one}'`).join(' or ')
     throw new ArgumentError('router', `'own' needs a partition.method that ranks bins by itself: ${right}`)
   }
-  return trainingOf(index).network
+  if (index.groups === 1 || index.router !== 'classifier') return trainingOf(index).network
+  const [first, second] = [index.groups, index.bins / index.groups].map(
+    (bins) => trainingOf({ ...index, bins }).network
+  )
+  const network = { ...(first as Network), children: (second as Network).layers }
+  checkChildren(network, 'groups')
+  return network
 }
 
 /** The number of rows can only be known once the number of columns is. */

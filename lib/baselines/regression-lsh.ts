@@ -3,6 +3,7 @@
  * each node the graph of its points is cut into two halves, a regression learns the cut, and the points go where the
  * regression says.
  */
+import { batchSizeFor } from '../classifier/options.js'
 import type { Classifier, Engine, JobOptions } from '../engines/engine.js'
 import { type IndexOptions, trainingOf } from '../options.js'
 import { eachRow, gatherRows } from '../rows.js'
@@ -24,9 +25,6 @@ interface Node {
 
 /** Too few points to learn from. */
 const fewestRows = 16
-
-/** So that the regression of a small node is trained as long as that of a large one. */
-const stepsPerEpoch = 64
 
 /** The bins of prepared vectors, a power of two of them, and the tree that ranks them. */
 export async function regressionTree(engine: Engine, vectors: Float32Array, options: IndexOptions, job: JobOptions) {
@@ -98,7 +96,7 @@ async function regress(
       neighbors: ids,
       neighborsPerRow: neighbors,
       softLabels,
-      batchSize: Math.min(training.batchSize, Math.max(fewestRows, Math.ceil(rows / stepsPerEpoch))),
+      batchSize: batchSizeFor(rows, training.batchSize),
       network: { inputShape: [dimensions, 1, 1], layers: [{ type: 'linear', outputs: 2, bias: true }] },
       monitoredProbes: 1,
       calibrate: false,

@@ -55,7 +55,7 @@ export async function choosePartition(
     const classifier = { ...options.classifier, epochs: Math.min(options.classifier.epochs, mostEpochs) }
     const graph = { ...options.graph, method: 'exact' as const }
     const partition = partitionAs(options.partition, method)
-    const trial = { ...options, bins: tried, graph, partition, classifier, scan: 'exact' as const }
+    const trial = { ...options, bins: tried, groups: 1, graph, partition, classifier, scan: 'exact' as const }
     const built = await build(base, trial, { ...job, onProgress: undefined })
     try {
       candidates[method] = await candidatesFor(built, queries, truth.ids, job)

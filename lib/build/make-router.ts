@@ -1,5 +1,5 @@
 /** What ranks the bins for a query: a trained network, or what the partition says of them itself. */
-import { type Network, shapesOf } from '../classifier/network.js'
+import { type Network, outputsOf } from '../classifier/network.js'
 import type { Calibration, Classifier, Engine, EpochReport, JobOptions } from '../engines/engine.js'
 import { type IndexOptions, trainingOf } from '../options.js'
 import { eachRow } from '../rows.js'
@@ -24,12 +24,11 @@ async function makeRouter(
   job: JobOptions
 ): Promise<Ranking> {
   const { dimensions, bins, seed, router } = options
-  const { labels, neighbors, neighborsPerRow, rule } = partitioned
-  const training = trainingOf(options)
+  const { labels, neighbors, neighborsPerRow, rule, heldOut: hidden } = partitioned
   if (router === 'own' && rule !== undefined) return untrained(rule, dimensions)
-  if (router === 'centroids')
-    return untrained(await centroidRule(training.network, vectors, partitioned, job.signal), dimensions)
-  const request = { ...training, vectors, dimensions, labels, bins, neighbors, neighborsPerRow, seed }
+  if (router === 'centroids') return rankByCentroids(vectors, options, partitioned, job.signal)
+  const training = trainingOf(options)
+  const request = { ...training, vectors, dimensions, labels, bins, neighbors, neighborsPerRow, seed, heldOut: hidden }
   const {
     state: _,
     history,
@@ -39,6 +38,17 @@ async function makeRouter(
     ...classifier
   } = await engine.trainClassifier(request, job)
   return { classifier, calibration, heldOut, history, bestEpoch }
+}
+
+/** A router to which nothing but the bins' centroids matters. */
+export async function rankByCentroids(
+  vectors: Float32Array,
+  options: IndexOptions,
+  partitioned: Pick<Partitioned, 'labels' | 'centroids' | 'meanSquaredError'>,
+  signal: AbortSignal | undefined
+): Promise<Ranking> {
+  const { network } = trainingOf(options)
+  return untrained(await centroidRule(network, vectors, partitioned, signal), options.dimensions)
 }
 
 /** A network that sees the vectors as they are. */
@@ -54,11 +64,11 @@ function untrained(rule: Pick<Classifier, 'network' | 'parameters'>, dimensions:
 async function centroidRule(
   network: Network,
   vectors: Float32Array,
-  { labels, centroids, meanSquaredError }: Partitioned,
+  { labels, centroids, meanSquaredError }: Pick<Partitioned, 'labels' | 'centroids' | 'meanSquaredError'>,
   signal: AbortSignal | undefined
 ) {
   const dimensions = network.inputShape[0]
-  const bins = shapesOf(network).at(-1)?.[0] as number
+  const bins = outputsOf(network)
   const found =
     centroids && meanSquaredError !== undefined
       ? { centroids, meanSquaredError, empty: new Set<number>() }
@@ -115,6 +125,12 @@ async function binMeans(
   return { centroids, meanSquaredError: Math.max(0, squares) / labels.length, empty }
 }
 
+/** The vectors' bins, and what ranks them. */
+export interface MadeBins {
+  labels: Int32Array<ArrayBuffer>
+  ranking: Ranking
+}
+
 /** A router that has not learned the partition by heart moves the vectors better than one that has. */
 const shareOfEpochs = 0.3
 
@@ -141,7 +157,7 @@ export async function makeBins(
   options: IndexOptions,
   partitioned: Partitioned,
   stage: MeasuredStage
-): Promise<{ labels: Int32Array<ArrayBuffer>; ranking: Ranking }> {
+): Promise<MadeBins> {
   const { assignment, bins, partition } = options
   const rows = partitioned.labels.length
   const rank =

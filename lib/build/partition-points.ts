@@ -16,6 +16,8 @@ export interface Partitioned {
   centroids?: Float32Array | undefined
   /** What the partitioner itself ranks a query's bins by. */
   rule?: Pick<Classifier, 'network' | 'parameters'> | undefined
+  /** Rows that no router may be trained on; where it is left out, some are drawn. */
+  heldOut?: Int32Array | undefined
 }
 
 /** The similarity graph lives in here only, so that its memory is free for the training. */

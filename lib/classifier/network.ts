@@ -3,7 +3,7 @@
  * names and the meaning of PyTorch's modules, and stand where they would stand in an nn.Sequential.
  */
 import { largestId } from '../checks/arrays.js'
-import { Entry, List, read } from '../checks/fields.js'
+import { Entry, List, Optional, read } from '../checks/fields.js'
 import { ArgumentError } from '../errors.js'
 import { anyLayer, isRule, width } from './layers.js'
 
@@ -114,6 +114,9 @@ export interface Network {
   /** [d, 1, 1] for vectors that are no images. */
   readonly inputShape: InputShape
   readonly layers: readonly Layer[]
+  /** Of two levels: the layers of the second. What leaves `layers` are then groups of bins, and each group has a network
+   * of these layers, fed as the first one is, that ranks the group's bins. */
+  readonly children?: readonly Layer[] | undefined
 }
 
 /** A tensor of the network, named as in the state_dict of PyTorch's nn.Sequential. */
@@ -214,13 +217,36 @@ export function shapesOf({ inputShape, layers }: Network, name = 'network'): Inp
   return shapes
 }
 
-/** All parameters, then all buffers, each layer by layer: the order in which they lie in a Classifier's flat arrays. */
+/** How many bins it ranks. */
+export function outputsOf(network: Network): number {
+  const [outputs = 0] = shapesOf(network).at(-1) ?? network.inputShape
+  const child = childOf(network)
+  return child ? outputs * outputsOf(child) : outputs
+}
+
+/** The network of each group of bins, where there are two levels. */
+export const childOf = ({ inputShape, children }: Network): Network | undefined =>
+  children && { inputShape, layers: children }
+
+/** All parameters, then all buffers, each network by network and layer by layer: the order in which they lie in a
+ * Classifier's flat arrays. */
 export function tensorsOf(network: Network): NetworkTensor[] {
+  const tensors = tensorsOfLayers(network)
+  const child = childOf(network)
+  if (child) {
+    const [groups = 0] = shapesOf(network).at(-1) ?? []
+    const each = tensorsOfLayers(child)
+    for (let group = 0; group < groups; group++)
+      for (const tensor of each) tensors.push({ ...tensor, name: `children.${group}.${tensor.name}` })
+  }
+  return [...tensors.filter(({ kind }) => kind === 'parameter'), ...tensors.filter(({ kind }) => kind === 'buffer')]
+}
+
+function tensorsOfLayers(network: Network): NetworkTensor[] {
   const shapes = [network.inputShape, ...shapesOf(network)]
-  const tensors = network.layers.flatMap((layer, i) =>
+  return network.layers.flatMap((layer, i) =>
     tensorsOfLayer(layer, shapes[i] as InputShape).map((tensor) => ({ ...tensor, name: `${i}.${tensor.name}` }))
   )
-  return [...tensors.filter(({ kind }) => kind === 'parameter'), ...tensors.filter(({ kind }) => kind === 'buffer')]
 }
 
 function tensorsOfLayer(layer: Layer, [channels]: InputShape): NetworkTensor[] {
@@ -241,14 +267,20 @@ function tensorsOfLayer(layer: Layer, [channels]: InputShape): NetworkTensor[] {
   }
 }
 
-const count = (network: Network, kind: NetworkTensor['kind']) =>
-  tensorsOf(network).reduce((sum, tensor) => sum + (tensor.kind === kind ? sizeOf(tensor.shape) : 0), 0)
+function count(network: Network, kind: NetworkTensor['kind']): number {
+  const own = tensorsOfLayers(network).reduce(
+    (sum, tensor) => sum + (tensor.kind === kind ? sizeOf(tensor.shape) : 0),
+    0
+  )
+  const child = childOf(network)
+  return child ? own + (shapesOf(network).at(-1)?.[0] ?? 0) * count(child, kind) : own
+}
 
 export const parameterCount = (network: Network) => count(network, 'parameter')
 
 export const bufferCount = (network: Network) => count(network, 'buffer')
 
-/** Of one row's way through the linear and the convolution layers. */
+/** Of one row's way through the linear and the convolution layers, of two levels through those of the first. */
 export function multiplyAdds(network: Network): number {
   const shapes = [network.inputShape, ...shapesOf(network)]
   return network.layers.reduce((sum, layer, i) => {
@@ -279,12 +311,43 @@ class InputShapeEntry extends Entry<InputShape> {
 
 export const inputShape: Entry<InputShape> = new InputShapeEntry()
 
+/** Of all networks of the second level: the header of an index file has no room for more. */
+const mostChildLayers = 8192
+
 /** More than can be described: a user's 256 layers, what is inserted between them, and the output layer. */
-const table = { inputShape, layers: new List(anyLayer, 512) }
+const layers = new List(anyLayer, 512)
+const table = { inputShape, layers, children: new Optional(layers) }
 
 /** Judges a network that was read from somewhere: what comes back is whole and fits together. Throws ArgumentError. */
 export function readNetwork(value: unknown, name = 'network'): Network {
-  const network = read(table, value ?? null, `${name}.`)
+  const { children, ...firstLevel } = read(table, value ?? null, `${name}.`)
+  checkLayers(firstLevel, name)
+  const network: Network = children === undefined ? firstLevel : { ...firstLevel, children }
+  const child = childOf(network)
+  if (child) {
+    checkLayers(child, `${name}.children`)
+    if ([network, child].some(({ layers }) => isRule(layers.at(-1)?.type)))
+      throw new ArgumentError(`${name}.children`, 'cannot stand beside the rule of a partition')
+    checkChildren(network, `${name}.children`)
+  }
+  checkSize(network, `${name}.layers`)
+  return network
+}
+
+/** Throws ArgumentError naming `name` where the second level has more than an index can hold. */
+export function checkChildren(network: Network, name: string): void {
+  const [groups = 0] = shapesOf(network).at(-1) ?? []
+  const layers = groups * (network.children?.length ?? 0)
+  if (layers > mostChildLayers)
+    throw new ArgumentError(
+      name,
+      `makes ${layers} layers in ${groups} networks; there may be at most ${mostChildLayers}`
+    )
+  if (outputsOf(network) > largestId)
+    throw new ArgumentError(name, `makes ${outputsOf(network)} bins; there must be fewer than 2^31`)
+}
+
+function checkLayers(network: Network, name: string): void {
   shapesOf(network, name)
   const last = network.layers.at(-1)?.type
   if (last !== 'linear' && !isRule(last)) {
@@ -292,6 +355,4 @@ export function readNetwork(value: unknown, name = 'network'): Network {
   }
   const early = network.layers.findIndex(({ type }, i) => isRule(type) && i < network.layers.length - 1)
   if (early >= 0) throw new ArgumentError(`${name}.layers[${early}]`, 'can only be the last layer')
-  checkSize(network, `${name}.layers`)
-  return network
 }

@@ -298,6 +298,14 @@ function completeShape(shape: InputShape | undefined, dimensions: number, name: 
   throw new ArgumentError(name, `its product must be dimensions = ${dimensions}, but is ${found}`)
 }
 
+/** So that few vectors are trained in as many steps as many are. */
+const fewestSteps = 64
+const smallestBatch = 16
+
+/** The batch size for a part of the vectors that are trained by themselves. */
+export const batchSizeFor = (rows: number, batchSize: number) =>
+  Math.min(batchSize, Math.max(smallestBatch, Math.ceil(rows / fewestSteps)))
+
 /** Judges what only matters to a training of `rows` vectors. Throws ArgumentError. */
 export function checkTraining(settings: ClassifierSettings, task: Task, rows: number, prefix: string): void {
   const { activation, layers, optimizer, earlyStopping, validationFraction } = settings

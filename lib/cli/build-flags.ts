@@ -6,6 +6,14 @@ import { recipe } from '../classifier/options.js'
 import { methodNames } from '../methods.js'
 import { type Flag, inSection, number, numbers, parseNumber, text, toggle, UsageError } from './flags.js'
 
+const groups: Flag<string | number> = {
+  valueName: 'G',
+  meaning:
+    'Two levels: so many groups of bins, each with a router of its own; auto: about the square root of the bins. Default: 1, one level.',
+  path: 'groups',
+  parse: (value, name) => (value === 'auto' ? value : parseNumber(value, name))
+}
+
 const indexFlags = {
   method: text(
     'NAME',
@@ -17,6 +25,7 @@ const indexFlags = {
     'Bins to partition into. Default: the power of two nearest to the square root of the rows.',
     'bins'
   ),
+  groups,
   metric: text('NAME', 'euclidean, cosine or inner-product. Default: euclidean.', 'metric'),
   neighbors: number(
     'K',

@@ -195,6 +195,8 @@ export interface TrainingRequest {
   epochs: number
   batchSize: number
   validationFraction: number
+  /** The rows to hold out, each once; where it is left out, the share `validationFraction`, drawn by the seed. */
+  heldOut?: Int32Array | undefined
   earlyStopping?: EarlyStopping | undefined
   /** Bins in which neighborAccuracy looks for neighbors. */
   monitoredProbes: number

@@ -1,5 +1,4 @@
 import { type BuiltIndex, buildIndex } from '../build.js'
-import { multiplyAdds } from '../classifier/network.js'
 import type { Engine, JobOptions, Metric, Searcher } from '../engines/engine.js'
 import { selectEngine } from '../engines/select.js'
 import { NeuralLSHError } from '../errors.js'
@@ -13,6 +12,7 @@ import { type RankedTruth, rankTruth } from './curves.js'
 import { type CurvePoint, firstColumns, measurePoint } from './evaluate.js'
 import { neededCandidates } from './needed.js'
 import { type CompareOptions, type Contestant, resolveComparison } from './options.js'
+import { routerWork } from './router-work.js'
 import { sampleRows } from './sampling.js'
 import { verdictOf } from './verdict.js'
 
@@ -132,7 +132,7 @@ async function measure({ queries, truth, k, sample }: Task, built: BuiltIndex, j
   return {
     curves: ranked.curves.map(({ probing, points }) => ({ probing, points })),
     speeds: await measureSpeeds(searcher, ranked, queries, truth, job),
-    routerDistances: multiplyAdds(state.classifier.network) / state.dimensions,
+    routerDistances: (await routerWork(searcher, state, queries, job)) / state.dimensions,
     binSizes: Array.from(offsets.subarray(1), (end, bin) => end - (offsets[bin] as number)),
     sampleBins: Array.from(sample, (row) => binOf[row] as number)
   }

@@ -2,14 +2,14 @@ import type { JobOptions, Searcher, SearchRequest, SearchState } from '../engine
 import { ArgumentError } from '../errors.js'
 import { eachRow } from '../rows.js'
 import { rankBins } from '../stages/bin-ranks.js'
+import { routerWork } from './router-work.js'
 import { exactTruth, type TruthEngine } from './truth.js'
 
-/** What is measured. `multiplyAdds`: of the router's network for one query. */
+/** What is measured. */
 export interface EvaluationSubject {
   searcher: Pick<Searcher, 'route' | 'searchBatch'>
   engine: TruthEngine
   state: SearchState
-  multiplyAdds: number
 }
 
 export interface EvaluationRequest {
@@ -85,7 +85,8 @@ export async function evaluate(
     curve.push(await measurePoint(subject.searcher, queries, truth, ranks, point, job))
   }
   onProgress?.({ stage: 'search', done: curve.length, total: points.length })
-  return { k, queries: count, curve, routerDistances: subject.multiplyAdds / dimensions }
+  const work = await routerWork(subject.searcher, subject.state, queries, job)
+  return { k, queries: count, curve, routerDistances: work / dimensions }
 }
 
 /** The first k of the w true neighbors of each query, checked. */

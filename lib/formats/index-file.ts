@@ -6,6 +6,8 @@
  *     classifier.0.weight    [out, in] F32   all parameters, named as PyTorch's nn.Sequential names them, layer by layer
  *     classifier.0.bias      [out] F32
  *     ...
+ *     classifier.children.0.0.weight [out, in] F32      of two levels: those of the first group's network, then the second's
+ *     ...
  *     classifier.1.running_mean [out] F32    then all running statistics of batch norm
  *     classifier.1.running_var  [out] F32
  *     ...
@@ -28,7 +30,7 @@
  */
 import { type FileHandle, open } from 'node:fs/promises'
 import { crc32 } from 'node:zlib'
-import { bufferCount, type Network, parameterCount, readNetwork, shapesOf, tensorsOf } from '../classifier/network.js'
+import { bufferCount, type Network, outputsOf, parameterCount, readNetwork, tensorsOf } from '../classifier/network.js'
 import type { Metric, ScanType, SearchState } from '../engines/engine.js'
 import { ArgumentError, FileError, NeuralLSHError } from '../errors.js'
 import { regularFileSize } from './byte-reader.js'
@@ -149,7 +151,7 @@ export async function readIndexFile(path: string, options: IndexFileOptions = {}
 /** How many numbers enter the network, and how many leave it. */
 function endsOf(network: Network): [dimensions: number, bins: number] {
   const [channels, height, width] = network.inputShape
-  return [channels * height * width, shapesOf(network).at(-1)?.[0] ?? 0]
+  return [channels * height * width, outputsOf(network)]
 }
 
 function layout({ rows, network, areBytes, scan, wordBytes }: Sizes): Tensor[] {

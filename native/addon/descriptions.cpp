@@ -213,14 +213,12 @@ Napi::Object stateObject(Napi::Env env, const cpu::TrainingState& state) {
   return object;
 }
 
-}  // namespace
-
-cpu::NetworkDescription readNetwork(const Napi::Object& request) {
-  const Napi::Env env = request.Env();
-  const Napi::Object network = object(request, "network");
+/// The layers under `name`.
+cpu::NetworkDescription readLayers(const Napi::Object& network, const char* name) {
+  const Napi::Env env = network.Env();
   const auto shape = counts(network, "inputShape");
   require(env, shape.size() == 3, "network.inputShape", "must be channels, height and width");
-  const Napi::Value layers = network.Get("layers");
+  const Napi::Value layers = network.Get(name);
   require(env, layers.IsArray(), "network.layers", "must be an array");
   std::vector<cpu::LayerDescription> descriptions;
   for (std::uint32_t i = 0; i < layers.As<Napi::Array>().Length(); ++i) {
@@ -235,6 +233,12 @@ cpu::NetworkDescription readNetwork(const Napi::Object& request) {
   }
 }
 
+}  // namespace
+
+cpu::NetworkDescription readNetwork(const Napi::Object& request) {
+  return readLayers(object(request, "network"), "layers");
+}
+
 cpu::Initialization readInitialization(const Napi::Object& request) {
   const Napi::Object source = object(request, "initialization");
   cpu::Initialization initialization{choice(source, "type", initializations)};
@@ -246,15 +250,42 @@ cpu::InputTransform readInputTransform(const Napi::Object& transform) {
   return {boolean(transform, "unitLength"), copied(transform, "mean"), copied(transform, "scale")};
 }
 
+/// Moves what the flat numbers have beyond those of the first level, and only that, to the children.
+void splitNumbers(Napi::Env env, const char* argument, std::size_t ofParent, std::size_t ofChildren,
+                  std::vector<float>& numbers, std::vector<float>& children) {
+  require(env, numbers.size() == ofParent + ofChildren, argument, "must fit the network");
+  const auto first = numbers.begin() + static_cast<std::ptrdiff_t>(ofParent);
+  children.assign(first, numbers.end());
+  numbers.erase(first, numbers.end());
+}
+
+cpu::ChildNetworks readChildren(const Napi::Object& classifier, const cpu::NetworkDescription& parent) {
+  const Napi::Env env = classifier.Env();
+  cpu::ChildNetworks children{readLayers(object(classifier, "network"), "children"), {}, {}};
+  const cpu::NetworkDescription& network = children.network;
+  require(env, !cpu::isPartitionRule(parent.layers.back()) && !cpu::isPartitionRule(network.layers.back()),
+          "classifier.network", "must have layers that are trained in both of its levels");
+  require(env, network.outputs() <= 0x7fffffff / parent.outputs(), "classifier.network.children",
+          "has too many outputs");
+  return children;
+}
+
 cpu::Classifier readClassifier(const Napi::Object& classifier) {
   const Napi::Env env = classifier.Env();
-  cpu::Classifier result{readNetwork(classifier), copied(classifier, "parameters"),
-                         copied(classifier, "buffers"), readInputTransform(object(classifier, "input")),
-                         number(classifier, "temperature")};
-  require(env, result.parameters.size() == result.network.parameters(), "classifier.parameters",
-          "must fit the network");
-  require(env, result.buffers.size() == result.network.buffers(), "classifier.buffers",
-          "must fit the network");
+  cpu::Classifier result{readNetwork(classifier),           copied(classifier, "parameters"),
+                         copied(classifier, "buffers"),     readInputTransform(object(classifier, "input")),
+                         number(classifier, "temperature"), {}};
+  cpu::ChildNetworks children;
+  std::size_t groups = 0;
+  if (has(object(classifier, "network"), "children")) {
+    children = readChildren(classifier, result.network);
+    groups = result.network.outputs();
+  }
+  splitNumbers(env, "classifier.parameters", result.network.parameters(),
+               groups * children.network.parameters(), result.parameters, children.parameters);
+  splitNumbers(env, "classifier.buffers", result.network.buffers(), groups * children.network.buffers(),
+               result.buffers, children.buffers);
+  if (groups > 0) result.children = std::move(children);
   const std::size_t inputs = result.network.inputs();
   require(env, result.input.mean.size() == inputs && result.input.scale.size() == inputs, "classifier.input",
           "must have one entry an input");

@@ -49,9 +49,9 @@ State readState(const Napi::Object& source) {
               readClassifier(classifier.As<Napi::Object>()),
               text(source, "scan") == "int8",
               {}};
-  const cpu::NetworkDescription& network = state.classifier.network;
-  require(env, network.inputs() == dimensions, "classifier.network", "must start with the dimensions");
-  require(env, state.bins.offsets.size() == network.outputs() + 1, "bins.offsets",
+  const cpu::Classifier& router = state.classifier;
+  require(env, router.network.inputs() == dimensions, "classifier.network", "must start with the dimensions");
+  require(env, state.bins.offsets.size() == router.bins() + 1, "bins.offsets",
           "must have one entry more than there are bins");
   if (has(source, "codes")) readCodes(source.Get("codes").As<Napi::Object>(), state);
   return state;

@@ -173,6 +173,7 @@ Napi::Value trainClassifier(const Napi::CallbackInfo& info) {
                        integers(request, "neighbors"),
                        count(request, "neighborsPerRow"),
                        count(request, "softLabels")};
+  if (has(request, "heldOut")) set.heldOut = integers(request, "heldOut");
   require(info.Env(), set.labels.size() == set.vectors.rows, "labels", "must have one entry a vector");
   require(info.Env(), set.softLabels <= set.neighborsPerRow, "softLabels",
           "must not exceed the neighbors of a row");
@@ -229,7 +230,7 @@ Napi::Value assignToBins(const Napi::CallbackInfo& info) {
   const auto classifier =
       std::make_shared<cpu::Classifier>(readClassifier(request.Get("classifier").As<Napi::Object>()));
   const Matrix vectors = matrix(request, "vectors", classifier->network.inputs());
-  const std::size_t largest = count(request, "largest"), bins = classifier->network.outputs();
+  const std::size_t largest = count(request, "largest"), bins = classifier->bins();
   require(info.Env(), largest >= (vectors.rows + bins - 1) / bins, "largest",
           "must leave room for all vectors");
   const auto result = Napi::Object::New(info.Env());

@@ -563,6 +563,10 @@ void checkClassifier(const Classifier& classifier, const Job& job) {
   requireFinite(classifier.buffers, "classifier.buffers", job);
   requireFinite(classifier.input.mean, "classifier.input.mean", job);
   requireFinite(classifier.input.scale, "classifier.input.scale", job);
+  if (classifier.children) {
+    requireFinite(classifier.children->parameters, "classifier.parameters", job);
+    requireFinite(classifier.children->buffers, "classifier.buffers", job);
+  }
   if (!std::isfinite(classifier.temperature) || classifier.temperature <= 0)
     throw argumentError("classifier.temperature", "must be a finite number above 0");
 }

@@ -7,7 +7,7 @@ import type { Layer, Network } from '../../lib/classifier/network.js'
 import type { Classifier } from '../../lib/engines/engine.js'
 import { ArgumentError, FileError } from '../../lib/errors.js'
 import { type IndexContents, readIndexFile, writeIndexFile } from '../../lib/formats/index-file.js'
-import { denseNetwork, imageNetwork, randomNumbers, sampleIndex } from './sample-index.js'
+import { denseNetwork, imageNetwork, randomNumbers, sampleIndex, twoLevels } from './sample-index.js'
 import { temporaryFolder } from './temporary-folder.js'
 
 const folder = temporaryFolder()
@@ -169,6 +169,24 @@ test('parameters stand layer by layer, then the running statistics; a classifier
   )
   t.deepEqual(numbers, [...state.classifier.parameters, ...state.classifier.buffers])
   t.deepEqual(await readIndexFile(folder.path('image.nlsh')), { state, description })
+})
+
+test('of two levels, the networks of the groups follow the first one, group by group', async (t) => {
+  const contents = sampleIndex({ rows: 30, network: twoLevels })
+  const bytes = await bytesOf(contents, 'levels.nlsh')
+  const { __metadata__: _, ...tensors } = JSON.parse(bytes.toString('utf8', 8, 8 + Number(bytes.readBigUInt64LE())))
+  const child = (group: number, ...names: string[]) => names.map((name) => `classifier.children.${group}.${name}`)
+  const parameters = (group: number) => child(group, '0.weight', '0.bias', '1.weight', '1.bias', '3.weight')
+  const running = (group: number) => child(group, '1.running_mean', '1.running_var')
+  t.deepEqual(
+    Object.keys(tensors).filter((name) => name.startsWith('classifier.')),
+    [
+      ...['0.weight', '0.bias', '2.weight', '2.bias'].map((name) => `classifier.${name}`),
+      ...[0, 1, 2].flatMap(parameters),
+      ...[0, 1, 2].flatMap(running)
+    ]
+  )
+  t.deepEqual(await readIndexFile(folder.path('levels.nlsh')), contents)
 })
 
 test('every truncation gives the typed error', async (t) => {
@@ -398,6 +416,17 @@ const hostile: [what: string, edit: (text: string) => string, message: RegExp][]
   ['an unknown layer', network({ layers: [{ type: 'attention' }, linear(2)] }), /network.layers\[0\].type/],
   ['a layer of the prototype', network({ layers: [{ type: 'constructor' }, linear(2)] }), /network.layers\[0\].type/],
   ['a layer that is null', network({ layers: [null, linear(2)] }), /network.layers\[0\]/],
+  [
+    'a second level without outputs',
+    network({ layers: [linear(2)], children: [{ type: 'relu' }] }),
+    /network.children.layers: must end in a layer that has an output/
+  ],
+  [
+    'more networks of the second level than can be',
+    network({ layers: [linear(60_000)], children: Array(512).fill(linear(60_000)) }),
+    /network.children: makes 30720000 layers in 60000 networks/
+  ],
+  ['a second level that has no numbers', network({ children: [linear(2)] }), /expected classifier.children.0.0.weight/],
   ['more layers than can be', network({ layers: Array(600).fill(linear(3)) }), /network.layers: must be an array of/]
 ]
 

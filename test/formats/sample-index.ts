@@ -1,4 +1,4 @@
-import { bufferCount, type Layer, type Network, parameterCount, shapesOf } from '../../lib/classifier/network.js'
+import { bufferCount, type Layer, type Network, outputsOf, parameterCount } from '../../lib/classifier/network.js'
 import type { ScanType, SearchState } from '../../lib/engines/engine.js'
 import type { IndexContents } from '../../lib/formats/index-file.js'
 
@@ -35,6 +35,17 @@ export const imageNetwork: Network = {
   ]
 }
 
+/** Three groups of four bins, with running statistics in both levels. */
+export const twoLevels: Network = {
+  ...denseNetwork(5, 6, 3),
+  children: [
+    { type: 'linear', outputs: 4, bias: true },
+    { type: 'batch-norm', momentum: 0.1, epsilon: 1e-5 },
+    { type: 'relu' },
+    { type: 'linear', outputs: 4, bias: false }
+  ]
+}
+
 export interface SampleOptions {
   rows: number
   network: Network
@@ -55,7 +66,7 @@ export function sampleIndex(options: SampleOptions): IndexContents {
   const floats = (length: number) => Float32Array.from({ length }, () => random() * 2 - 1)
   const bytes = (length: number) => Uint8Array.from({ length }, () => random() * 256)
   const dimensions = network.inputShape.reduce((product, side) => product * side, 1)
-  const bins = shapesOf(network).at(-1)?.[0] ?? 0
+  const bins = outputsOf(network)
   const pairs = Math.ceil(dimensions / 2)
   const codes = {
     codes: bytes(rows * Math.ceil(pairs / 2)),

@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <cfloat>
 #include <numeric>
+#include <optional>
 #include <utility>
 
 #include "../../core/aligned-buffer.h"
 #include "../chunks.h"
 #include "../kernels/kernels.h"
 #include "bin-choice.h"
+#include "child-routers.h"
 #include "layer.h"
 #include "network.h"
 #include "quantized-network.h"
@@ -21,10 +23,10 @@ constexpr std::size_t lanes = ByteWeights::blockOutputs;
 
 /// Which groups are looked at: those that hold nearly all of the probability, or those that can hold a bin of
 /// the probability that is asked for. The more is wanted, the less may be missed.
-BinBudget groupBudget(const Probing& probing) {
-  if (probing.probability > 0) return {{0, 1, probing.probability / groupsUnderestimated, 0}, {}, 0};
+BinBudget groupBudget(const Probing& probing, double underestimated) {
+  if (probing.probability > 0) return {{0, 1, probing.probability / underestimated, 0}, {}, 0};
   const double missed = probing.probes > 0 ? 0.002 : (1 - probing.mass) / 20;
-  const double left = missed / (groupsUnderestimated - (groupsUnderestimated - 1) * missed);
+  const double left = missed / (underestimated - (underestimated - 1) * missed);
   return {{0, 1 - left, 0, 0}, {}, 0};
 }
 
@@ -32,8 +34,9 @@ BinBudget groupBudget(const Probing& probing) {
 
 class Router::Scratch {
  public:
-  AlignedBuffer<float> in, out, logits;
-  ByteRows bytes;
+  AlignedBuffer<float> in, out, logits, groupLogits;
+  ByteRows inputs, bytes;  // what enters the first layer and the others
+  ChildRouters::Scratch children;
   BinChoice choice;
   std::vector<RankedBin> groups;
   std::vector<Id> bins;
@@ -41,11 +44,17 @@ class Router::Scratch {
 
 struct Router::Implementation {
   Implementation(Classifier&& from, const RouterOptions& options)
-      : classifier(std::move(from)), network(classifier.network, 0), bins(numbered(outputs())) {
-    if (!options.bytes) return;
-    const auto dense = denseLayers(classifier);
+      : classifier(std::move(from)), network(classifier.network, 0), bins(numbered(classifier.bins())) {
+    if (classifier.children) children.emplace(classifier, options.bytes);
+    if (!options.bytes || (children && !children->inBytes())) return;
+    const auto dense = denseLayers(firstLevel());
     if (!dense) return;
     for (const DenseLayer& layer : *dense) layers.emplace_back(layer);
+    if (children) {
+      groupNumbers = numbered(children->groups());
+      underestimated = 1;
+      return;
+    }
     if (isPartitionRule(classifier.network.layers.back()))
       rule = makePartitionRule<float>(classifier.network.layers.back());
     if (rule || outputs() < options.groupsFrom) return;
@@ -64,8 +73,16 @@ struct Router::Implementation {
     return numbers;
   }
 
+  void plainLogits(const float* in, std::size_t rows, float* out, std::size_t threads) const;
+
   std::size_t outputs() const { return classifier.network.outputs(); }
   bool hasGroups() const { return !groupBlocks.empty(); }
+
+  /// What comes before the rule or the children. Of two levels the temperature is that of both together.
+  Classifier firstLevel() const {
+    if (!children) return classifier;
+    return {classifier.network, classifier.parameters, classifier.buffers, classifier.input, 1, {}};
+  }
 
   /// What the rule makes of projections, as logits of `bins`.
   void applyRule(const float* projections, float* logits) const {
@@ -74,8 +91,13 @@ struct Router::Implementation {
     std::fill(logits + outputs(), logits + bins.size(), -FLT_MAX);
   }
 
-  void chooseByGroups(std::size_t row, const BinBudget& budget, Scratch& scratch,
-                      std::vector<RankedBin>& chosen) const;
+  void chooseByRepresentatives(std::size_t row, const BinBudget& budget, Scratch& scratch,
+                               std::vector<RankedBin>& chosen) const;
+  void chooseByChildren(std::size_t row, const float* groupLogits, const BinBudget& budget, Scratch& scratch,
+                        std::vector<RankedBin>& chosen) const;
+  template <typename Append>
+  void chooseInGroups(std::span<float> groupLogits, const BinBudget& budget, Scratch& scratch,
+                      const Append& append, std::vector<RankedBin>& chosen) const;
 
   Classifier classifier;
   Network<float> network;
@@ -87,6 +109,9 @@ struct Router::Implementation {
   QuantizedLayer representatives;
   std::vector<std::size_t> groupBlocks;
   std::vector<Id> groupNumbers;
+  double underestimated = groupsUnderestimated;
+
+  std::optional<ChildRouters> children;
 };
 
 std::unique_ptr<Router::Scratch, void (*)(Router::Scratch*)> Router::makeScratch() {
@@ -103,15 +128,37 @@ const Classifier& Router::classifier() const {
   return implementation_->classifier;
 }
 std::size_t Router::bins() const {
-  return implementation_->outputs();
+  return implementation_->classifier.bins();
+}
+
+/// The float32 logits of transformed inputs, at temperature 1.
+void Router::Implementation::plainLogits(const float* in, std::size_t rows, float* out,
+                                         std::size_t threads) const {
+  const auto firstLevel = [&](float* to) {
+    network.infer(classifier.parameters.data(), classifier.buffers.data(), in, rows, to, threads);
+  };
+  if (!children) return firstLevel(out);
+  const std::size_t groups = children->groups(), each = children->bins();
+  thread_local AlignedBuffer<float> buffers[2];
+  float* const shares = buffers[0].require(rows * groups);
+  float* const inGroup = buffers[1].require(rows * each);
+  firstLevel(shares);
+  logSoftmaxRows(shares, rows, groups);
+  for (std::size_t group = 0; group < groups; ++group) {
+    children->logProbabilities(*classifier.children, in, rows, group, inGroup, threads);
+    for (std::size_t row = 0; row < rows; ++row) {
+      float* const to = out + (row * groups + group) * each;
+      for (std::size_t i = 0; i < each; ++i) to[i] = shares[row * groups + group] + inGroup[row * each + i];
+    }
+  }
 }
 
 void Router::logits(const float* inputs, std::size_t rows, float* out, std::size_t threads) const {
   // What a block's layers pass on stays in the caches, or at least in bounds.
   const Classifier& classifier = implementation_->classifier;
-  const std::size_t widest = classifier.network.widest();
+  const std::size_t columns = classifier.network.inputs(), bins = classifier.bins();
+  const std::size_t widest = std::max(classifier.network.widest(), bins);
   const std::size_t blockRows = std::clamp<std::size_t>((std::size_t{1} << 22) / widest, 1, 1024);
-  const std::size_t columns = classifier.network.inputs(), bins = classifier.network.outputs();
   const auto inverse = static_cast<float>(1 / classifier.temperature);
   thread_local AlignedBuffer<float> buffer;
   for (std::size_t first = 0; first < rows; first += blockRows) {
@@ -123,38 +170,75 @@ void Router::logits(const float* inputs, std::size_t rows, float* out, std::size
         classifier.input.apply(inputs + (first + row) * columns, in + row * columns);
       }
     });
-    implementation_->network.infer(classifier.parameters.data(), classifier.buffers.data(), in, count, block,
-                                   threads);
+    implementation_->plainLogits(in, count, block, threads);
     if (inverse == 1.0F) continue;
     for (std::size_t i = 0; i < count * bins; ++i) block[i] *= inverse;
   }
 }
 
-/// The groups whose representatives say that they hold nearly all of the probability, then the bins in them.
-void Router::Implementation::chooseByGroups(std::size_t row, const BinBudget& budget, Scratch& scratch,
+/// The groups that seem to hold nearly all of the probability, then the bins in them. append(group): adds the
+/// group's bins to scratch.bins, and their logits behind those that are there.
+template <typename Append>
+void Router::Implementation::chooseInGroups(std::span<float> groupLogits, const BinBudget& budget,
+                                            Scratch& scratch, const Append& append,
                                             std::vector<RankedBin>& chosen) const {
-  const QuantizedLayer& last = layers.back();
-  float* const logits = scratch.logits.require(std::max(last.outputs(), representatives.outputs()));
-  representatives.apply(scratch.bytes, row, 1, 0, representatives.blocks(), logits, 0);
-  scratch.choice.choose({logits, representatives.outputs()}, groupNumbers, 0, groupBudget(budget.probing),
+  scratch.choice.choose(groupLogits, groupNumbers, 0, groupBudget(budget.probing, underestimated),
                         scratch.groups);
-
+  const auto choose = [&](double others) {
+    return scratch.choice.choose({scratch.logits.data(), scratch.bins.size()}, scratch.bins, others, budget,
+                                 chosen);
+  };
   scratch.bins.clear();
   double share = 0;
   for (const auto& [group, probability] : scratch.groups) {
-    const std::size_t begin = groupBlocks[static_cast<std::size_t>(group)];
-    const std::size_t end = groupBlocks[static_cast<std::size_t>(group) + 1];
-    last.apply(scratch.bytes, row, 1, begin, end, logits + scratch.bins.size(), 0);
-    scratch.bins.insert(scratch.bins.end(), bins.begin() + static_cast<std::ptrdiff_t>(begin * lanes),
-                        bins.begin() + static_cast<std::ptrdiff_t>(end * lanes));
+    append(static_cast<std::size_t>(group));
     share += probability;
   }
-  const double others = groupsUnderestimated * std::max(0.0, 1 - share) / std::max(share, 1e-9);
-  if (!scratch.groups.empty() &&
-      scratch.choice.choose({logits, scratch.bins.size()}, scratch.bins, others, budget, chosen))
-    return;
-  last.apply(scratch.bytes, row, 1, 0, last.blocks(), logits, 0);
-  scratch.choice.choose({logits, last.outputs()}, bins, 0, budget, chosen);
+  const double others = underestimated * std::max(0.0, 1 - share) / std::max(share, 1e-9);
+  if (!scratch.groups.empty() && choose(others)) return;
+  scratch.bins.clear();
+  for (const Id group : groupNumbers) {
+    if (group >= 0) append(static_cast<std::size_t>(group));
+  }
+  choose(0);
+}
+
+void Router::Implementation::chooseByRepresentatives(std::size_t row, const BinBudget& budget,
+                                                     Scratch& scratch, std::vector<RankedBin>& chosen) const {
+  const QuantizedLayer& last = layers.back();
+  float* const logits = scratch.logits.require(std::max(last.outputs(), representatives.outputs()));
+  const ByteRows& bytes = layers.size() == 1 ? scratch.inputs : scratch.bytes;
+  representatives.apply(bytes, row, 1, 0, representatives.blocks(), logits, 0);
+  const auto append = [&](std::size_t group) {
+    const std::size_t begin = groupBlocks[group], end = groupBlocks[group + 1];
+    last.apply(bytes, row, 1, begin, end, logits + scratch.bins.size(), 0);
+    scratch.bins.insert(scratch.bins.end(), bins.begin() + static_cast<std::ptrdiff_t>(begin * lanes),
+                        bins.begin() + static_cast<std::ptrdiff_t>(end * lanes));
+  };
+  chooseInGroups({logits, representatives.outputs()}, budget, scratch, append, chosen);
+}
+
+/// `groupLogits`: what the first level made of the row.
+void Router::Implementation::chooseByChildren(std::size_t row, const float* groupLogits,
+                                              const BinBudget& budget, Scratch& scratch,
+                                              std::vector<RankedBin>& chosen) const {
+  const std::size_t groups = children->groups(), each = children->bins(), padded = children->paddedBins();
+  const auto inverse = static_cast<float>(1 / classifier.temperature);
+  float* const shares = scratch.groupLogits.require(groupNumbers.size());
+  std::copy_n(groupLogits, groups, shares);
+  logSoftmaxRows(shares, 1, groups);
+  for (std::size_t group = 0; group < groups; ++group) shares[group] *= inverse;
+  std::fill(shares + groups, shares + groupNumbers.size(), -FLT_MAX);
+
+  float* const logits = scratch.logits.require(groups * padded);
+  const auto append = [&](std::size_t group) {
+    float* const to = logits + scratch.bins.size();
+    children->logProbabilities(scratch.inputs, row, group, scratch.children, to);
+    for (std::size_t i = 0; i < each; ++i) to[i] = shares[group] + to[i] * inverse;
+    for (std::size_t i = 0; i < padded; ++i)
+      scratch.bins.push_back(i < each ? static_cast<Id>(group * each + i) : -1);
+  };
+  chooseInGroups({shares, groupNumbers.size()}, budget, scratch, append, chosen);
 }
 
 void Router::chooseBins(const float* inputs, std::size_t rows, const BinBudget& budget, Scratch& scratch,
@@ -167,7 +251,7 @@ void Router::chooseBins(const float* inputs, std::size_t rows, const BinBudget& 
     float* const logits = scratch.logits.require(padded);
     for (std::size_t row = 0; row < rows; ++row) {
       this->logits(inputs + row * columns, 1, logits, 1);
-      std::fill(logits + network.outputs(), logits + padded, -FLT_MAX);
+      std::fill(logits + bins(), logits + padded, -FLT_MAX);
       scratch.choice.choose({logits, padded}, implementation.bins, 0, budget, chosen[row]);
     }
     return;
@@ -186,16 +270,19 @@ void Router::chooseBins(const float* inputs, std::size_t rows, const BinBudget& 
     }
     std::size_t stride = columns;
     for (const QuantizedLayer& layer : implementation.layers) {
-      scratch.bytes.quantize(in, stride, count, layer.inputs());
+      ByteRows& bytes = &layer == &implementation.layers.front() ? scratch.inputs : scratch.bytes;
+      bytes.quantize(in, stride, count, layer.inputs());
       if (implementation.hasGroups() && &layer == &implementation.layers.back()) break;
-      layer.apply(scratch.bytes, 0, count, 0, layer.blocks(), out, layer.outputs());
+      layer.apply(bytes, 0, count, 0, layer.blocks(), out, layer.outputs());
       stride = layer.outputs();
       std::swap(in, out);
     }
     for (std::size_t row = 0; row < count; ++row) {
       std::vector<RankedBin>& bins = chosen[first + row];
       if (implementation.hasGroups()) {
-        implementation.chooseByGroups(row, budget, scratch, bins);
+        implementation.chooseByRepresentatives(row, budget, scratch, bins);
+      } else if (implementation.children) {
+        implementation.chooseByChildren(row, in + row * stride, budget, scratch, bins);
       } else if (implementation.rule) {
         float* const logits = scratch.logits.require(padded);
         implementation.applyRule(in + row * stride, logits);

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <set>
 #include <sstream>
 #include <string>
 #include <utility>
@@ -101,7 +102,9 @@ class Trainer {
         threads_(job.threads == 0 ? hardwareThreads() : job.threads),
         seeds_(options.seed),
         rows_(set.vectors.rows),
-        heldOut_(static_cast<std::size_t>(static_cast<double>(rows_.size()) * options.validationFraction)),
+        heldOut_(set.heldOut ? set.heldOut->size()
+                             : static_cast<std::size_t>(static_cast<double>(rows_.size()) *
+                                                        options.validationFraction)),
         batchRows_(std::min(options.batchSize, rows_.size())),
         batches_((rows_.size() - heldOut_ + batchRows_ - 1) / batchRows_),
         passRows_(passRowsOf(options.network, batchRows_)),
@@ -113,6 +116,7 @@ class Trainer {
         neighborsFound_(passRows_) {
     std::iota(rows_.begin(), rows_.end(), 0);
     Random(seeds_.next()).shuffle(std::span(rows_));
+    if (set.heldOut) moveToFront(*set.heldOut);
     start(seeds_.next());
     for (std::size_t epoch = 0; epoch < state_.epochs; ++epoch) seeds_.next();
   }
@@ -125,7 +129,7 @@ class Trainer {
     result.history = std::move(history);
     result.bestEpoch = options_.earlyStopping ? state_.bestEpoch : state_.epochs;
     const Weights& kept = options_.earlyStopping ? best_ : current_;
-    result.classifier = {options_.network, kept.parameters, kept.buffers, std::move(input_), 1};
+    result.classifier = {options_.network, kept.parameters, kept.buffers, std::move(input_), 1, {}};
     input_ = result.classifier.input;
     if (options_.calibrate && heldOut_ > 0) result.calibration = calibrate(result.classifier);
     result.heldOut.assign(validationRows().begin(), validationRows().end());
@@ -142,6 +146,13 @@ class Trainer {
     std::vector<float> parameters;
     std::vector<float> buffers;
   };
+
+  void moveToFront(std::span<const Id> chosen) {
+    std::vector<bool> isChosen(rows_.size());
+    for (const Id row : chosen) isChosen[static_cast<std::size_t>(row)] = true;
+    std::stable_partition(rows_.begin(), rows_.end(),
+                          [&](Id row) { return isChosen[static_cast<std::size_t>(row)]; });
+  }
 
   std::span<const Id> validationRows() const { return std::span(rows_).first(heldOut_); }
   std::span<const Id> trainingRows() const { return std::span(rows_).subspan(heldOut_); }
@@ -468,11 +479,19 @@ void checkRange(std::span<const Id> values, std::size_t end, const std::string& 
                                     std::to_string(wrong - values.begin()) + " is " + std::to_string(*wrong));
 }
 
+/// There must be rows left to train on.
+void checkHeldOut(std::span<const Id> heldOut, std::size_t rows) {
+  checkRange(heldOut, rows, "heldOut");
+  if (std::set(heldOut.begin(), heldOut.end()).size() != heldOut.size() || heldOut.size() >= rows)
+    throw argumentError("heldOut", "must name some of the rows, each once");
+}
+
 }  // namespace
 
 TrainingResult trainClassifier(const TrainingSet& set, const TrainingOptions& options, const Job& job) {
   checkRange(set.labels, set.bins, "labels");
   checkRange(set.neighbors, set.vectors.rows, "neighbors");
+  if (set.heldOut) checkHeldOut(*set.heldOut, set.vectors.rows);
   return Trainer(set, options, job).run();
 }
 

@@ -34,6 +34,8 @@ struct TrainingSet {
   std::span<const Id> neighbors;
   std::size_t neighborsPerRow = 0;
   std::size_t softLabels = 0;
+  /// The rows to hold out, each once; none given: drawn by the seed.
+  std::optional<std::span<const Id>> heldOut = std::nullopt;
 };
 
 /// What a training needs, besides the classifier, to go on as if it had never stopped.

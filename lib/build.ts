@@ -1,5 +1,5 @@
 /** The pipeline of Neural LSH (Dong, Indyk, Razenshteyn & Wagner, ICLR 2020): graph, partition, classifier, bins. */
-import { choosePartition, partitionAs } from './build/choose-partition.js'
+import { choosePartition, partitionAs, withoutTrial } from './build/choose-partition.js'
 import { calibrate, type MadeBins, makeBins } from './build/make-router.js'
 import { type MeasuredStage, measureStages, type StageReport } from './build/measure-stages.js'
 import { needsGraph, partitionPoints } from './build/partition-points.js'
@@ -65,11 +65,13 @@ export async function buildIndex(
     const prepared = await engine.prepareVectors(vectors, dimensions, metric, 'vectors', job)
     return { prepared, areBytes: await engine.areBytes(prepared, { ...job, onProgress: undefined }) }
   })
+  const rows = vectors.length / dimensions
   const partition =
     asked.partition.method === 'auto'
-      ? await stage('partition-choice', (job) => choosePartition(engine, prepared, asked, job, buildQuietly(engine)))
+      ? (withoutTrial(rows) ??
+        (await stage('partition-choice', (job) => choosePartition(engine, prepared, asked, job, buildQuietly(engine)))))
       : undefined
-  const { options, choices } = choose(vectors.length / dimensions, areBytes, asked, partition)
+  const { options, choices } = choose(rows, areBytes, asked, partition)
   const { partitioned, made } = await partitionAndRank(engine, prepared, options, stage)
   const { edgeCut, meanSquaredError } = partitioned
   const { labels, ranking: trained } = made

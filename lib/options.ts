@@ -93,9 +93,9 @@ export interface GraphOptions {
 
 /** Who makes the bins. */
 export interface PartitionOptions {
-  /** 'auto' tries 'kahip' and 'kmeans' in bins of the same bounded size on a sample, takes what needs fewer candidates and
-   * says so in the report.
-   * 'kahip' (default) partitions the k-NN graph into bins of bounded size; 'regression-lsh' cuts it in two again and again,
+  /** 'auto' (default) tries 'kahip' and 'kmeans' in bins of the same bounded size on a sample, takes what needs fewer
+   * candidates and says so in the report; where one of KaHIP's own options is given, it is 'kahip'.
+   * 'kahip' partitions the k-NN graph into bins of bounded size; 'regression-lsh' cuts it in two again and again,
    * with a regression that learns each cut (2^b bins); the others need no graph. The bins of 'kmeans', 'itq' (2^b) and
    * 'cross-polytope' (an even number) have the sizes that they have, the leaves of 'pca-tree', 'rp-tree' and 'kd-tree'
    * are equally large. */
@@ -319,7 +319,7 @@ const iterations = integer(1, 1000, kmeansRounds)
 const largest = new Optional(real(1, 1000))
 const partitionMethods: readonly (PartitionMethod | 'auto')[] = ['kahip', 'kmeans', ...ruleMethods, 'auto']
 const partition = {
-  method: oneOf<PartitionMethod | 'auto'>(partitionMethods, 'kahip'),
+  method: oneOf<PartitionMethod | 'auto'>(partitionMethods, 'auto'),
   ...kahip,
   iterations: new Optional(integer(1, 1000)),
   largest
@@ -379,7 +379,7 @@ export function resolveIndexOptions(options: unknown, rows: number): IndexOption
 
 export function resolveBuild(vectors: Float32Array, options: BuildOptions) {
   const rows = checkVectors(vectors, readDimensions(options))
-  const asked = withMethod(options)
+  const asked = withPartition(withMethod(options))
   const task = readTask(asked, rows)
   const { engine, threads, signal, onProgress, ...given } = read({ ...indexTable(rows, task), ...run }, asked)
   const index = completeIndex(given, task)
@@ -392,6 +392,14 @@ export function resolveBuild(vectors: Float32Array, options: BuildOptions) {
   checkTraining(index.classifier, task, rows, classifierPrefix)
   routerOf(index)
   return { engine, run: { threads, signal, onProgress }, index }
+}
+
+/** Who asks for something that only KaHIP has, asks for KaHIP. */
+function withPartition(options: Record<string, unknown>): Record<string, unknown> {
+  const partition = asRecord(options.partition, 'partition')
+  const { method, mode, seeds } = partition
+  if (method !== undefined || (mode === undefined && seeds === undefined)) return options
+  return { ...options, partition: { ...partition, method: 'kahip' } }
 }
 
 function checkGroups({ bins, groups, partition, router }: IndexOptions): void {

@@ -19,9 +19,10 @@ test('every option has its documented default', (t) => {
       method: 'neural-lsh',
       dimensions: 4,
       bins: 32,
+      groups: 1,
       metric: 'euclidean',
       graph: { neighbors: 31, method: 'auto' },
-      partition: { method: 'kahip', mode: 'fastsocial', imbalance: 0.03, seeds: 1, iterations: 10, largest: undefined },
+      partition: { method: 'auto', mode: 'fastsocial', imbalance: 0.03, seeds: 1, iterations: 10, largest: undefined },
       router: 'classifier',
       assignment: 'auto',
       classifier: {

@@ -28,6 +28,14 @@ const recalls = [0.8, 0.9, 0.94, 0.97, 0.99]
 /** Builds an index of the sample: see buildIndex. */
 type Build = (vectors: Float32Array, options: IndexOptions, job: JobOptions) => Promise<BuiltIndex>
 
+const option = 'partition.method'
+
+/** What is taken of few vectors without a trial; of many, nothing. */
+export const withoutTrial = (rows: number): Choice<Tried> | undefined =>
+  rows < fewestVectors
+    ? { option, value: 'kahip', reason: `${rows} vectors are too few to compare partitions by.` }
+    : undefined
+
 /** `vectors` are prepared ones. */
 export async function choosePartition(
   engine: Engine,
@@ -37,10 +45,7 @@ export async function choosePartition(
   build: Build
 ): Promise<Choice<Tried>> {
   const { dimensions, metric, bins } = options
-  const option = 'partition.method'
   const rows = vectors.length / dimensions
-  if (rows < fewestVectors)
-    return { option, value: 'kahip', reason: `${rows} vectors are too few to compare partitions by.` }
   const count = Math.min(rows, mostVectors)
   const asked = Math.floor(askedShare * count)
   const [base, queries] = await drawSample(vectors, dimensions, count, asked, job.signal)

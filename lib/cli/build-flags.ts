@@ -42,7 +42,7 @@ const indexFlags = {
   seeds: number('N', 'KaHIP: keep the best of partitions with so many seeds. Default: 1.', 'partition.seeds'),
   'partition.method': text(
     'NAME',
-    `Who partitions: kahip, kmeans, ${ruleMethods.join(', ')}. Default: kahip.`,
+    `Who partitions: kahip, kmeans, ${ruleMethods.join(', ')}, or auto, the better of the first two on a sample. Default: auto.`,
     'partition.method'
   ),
   iterations: number('N', 'k-means: rounds over its sample; itq: rotations (50). Default: 10.', 'partition.iterations'),

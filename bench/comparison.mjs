@@ -3,12 +3,11 @@
  *
  *     npm run data -- mnist glove sift && node bench/comparison.mjs [sets …]
  *
- * Sets: mnist, sift-100k, glove-all, sift-1m; default: all. Writes docs/comparison/<set>.html, the report, and
- * docs/comparison/<set>.csv, its curves; prints the tables in Markdown. Progress goes to standard error.
+ * Sets: mnist, sift-100k, glove-all, sift-1m; default: all. Writes docs/comparison/<set>.html, the report, and prints the
+ * tables in Markdown. Progress goes to standard error.
  */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { comparisonCsv } from '../dist/evaluation/csv.js'
 import { mapPoints } from '../dist/evaluation/map.js'
 import { neededCandidates } from '../dist/evaluation/needed.js'
 import { renderReport } from '../dist/evaluation/report.js'
@@ -76,6 +75,34 @@ function printTables({ results, k }) {
   }
 }
 
+/** How many times fewer candidates than the other with as many bins, both reading the same number of bins for all. */
+function gainsOver(other, { bins, needed }, results) {
+  const reference = results.find((one) => one.method === other && one.bins === bins)?.needed ?? []
+  const fixed = (list, wanted) => list.find((one) => one.probing === 'probes' && one.accuracy === wanted)
+  return ['candidatesMean', 'candidatesQ95'].flatMap((figure) =>
+    [0.8, 0.9, 0.95].map((wanted) => {
+      const [theirs, ours] = [fixed(reference, wanted), fixed(needed, wanted)]
+      return theirs && ours ? (theirs[figure] / ours[figure]).toFixed(2) : '–'
+    })
+  )
+}
+
+/** What publications tell: ratios to k-means, one level beside one and two beside two. */
+function printRatios({ results }) {
+  console.log('\nWith the same number of bins for all queries, k-means / it:\n')
+  const accuracies = [0.8, 0.9, 0.95].map((accuracy) => `mean, ${accuracy}`)
+  printRow(['method', 'bins', ...accuracies, ...accuracies.map((one) => one.replace('mean', 'q95'))])
+  printRow(['---', ...Array(7).fill('--:')])
+  for (const [method, other] of [
+    ['neural-lsh', 'kmeans'],
+    ['paper', 'kmeans'],
+    ['regression-lsh', 'kmeans'],
+    ['two-level', 'two-level-kmeans']
+  ])
+    for (const result of results.filter((one) => one.method === method))
+      printRow([`${titles[method]}, beside ${titles[other]}`, result.bins, ...gainsOver(other, result, results)])
+}
+
 /** As if all had been compared in one call. */
 function joined(comparisons) {
   const [{ truth, ...first }] = comparisons
@@ -106,12 +133,12 @@ async function compare(set) {
   const map = await mapPoints(vectors, { dimensions, metric, seed, rows: sample })
   mkdirSync(folder, { recursive: true })
   writeFileSync(`${folder}${set}.html`, await renderReport(comparison, map))
-  writeFileSync(`${folder}${set}.csv`, [...comparisonCsv(comparison)].join(''))
   console.log(`\n## ${set}: ${count(rows)} x ${dimensions}, ${count(comparison.queries)} queries`)
   console.log(`\n${comparison.verdict}`)
   for (const { method, bins, message } of comparison.failures)
     console.log(`\n${titles[method]}, ${bins} bins: ${message}`)
   printTables(comparison)
+  printRatios(comparison)
 }
 
 const chosen = process.argv.slice(2)

@@ -20,12 +20,12 @@ export async function exactSearch(
   const count = queries.length / dimensions
   const ids = new Int32Array(count * k)
   const distances = new Float32Array(count * k)
-  const distance = distanceTo({ metric, vectors, dimensions })
+  const distance = distanceTo(vectors, { metric, dimensions })
   const nearest = new Ranking()
   nearest.reserve(rows)
 
   const compare = (query: number, first: number, end: number) => {
-    const numbers = queries.subarray(query * dimensions, (query + 1) * dimensions)
+    const numbers = new Float64Array(queries.subarray(query * dimensions, (query + 1) * dimensions))
     for (let row = first; row < end; row++) {
       nearest.keys[row] = distance(numbers, row)
       nearest.ids[row] = row

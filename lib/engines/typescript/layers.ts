@@ -47,7 +47,7 @@ function linear(
   return (from, to) => {
     for (let out = 0; out < outputs; out++) {
       const shift = bias ? (weights[outputs * inputs + out] as number) : 0
-      to[out] = shift + dotProduct(weights, out * inputs, from, 0, inputs)
+      to[out] = shift + dotProduct(from, weights, out * inputs, inputs)
     }
   }
 }

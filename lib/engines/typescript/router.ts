@@ -11,7 +11,7 @@ import {
 import type { Classifier, InputTransform } from '../engine.js'
 import type { LayerPass } from './images.js'
 import { layerPass, logSumOfPowers, type Weights } from './layers.js'
-import { dotProduct } from './products.js'
+import { squaredNorm } from './products.js'
 
 /** The logits of a prepared query, divided by the temperature; they are overwritten by the next call. */
 export type Router = (query: Float32Array) => Float64Array
@@ -100,7 +100,7 @@ function twoLevels(firstLevel: LayerPass, groups: number, child: Network, childP
 }
 
 function transform({ unitLength, mean, scale }: InputTransform, query: Float32Array, to: Float64Array): void {
-  const squared = unitLength ? dotProduct(query, 0, query, 0, query.length) : 1
+  const squared = unitLength ? squaredNorm(query) : 1
   const shrink = squared > 0 ? 1 / Math.sqrt(squared) : 0
   for (let i = 0; i < to.length; i++)
     to[i] = ((query[i] as number) * shrink - (mean[i] as number)) * (scale[i] as number)

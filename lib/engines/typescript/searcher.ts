@@ -23,7 +23,7 @@ import type {
 import { BinChoice } from './bin-choice.js'
 import { Ranking } from './ranking.js'
 import { createRouter, type Router } from './router.js'
-import { distanceTo, preparedRow } from './vectors.js'
+import { type Distance, distanceTo, preparedRow } from './vectors.js'
 
 /** Queries between two reports. */
 const reportEvery = 64
@@ -34,13 +34,13 @@ export class TypescriptSearcher implements Searcher {
   readonly #choice: BinChoice
   /** The candidates of one query. */
   readonly #nearest = new Ranking()
-  readonly #distance: (query: Float32Array, row: number) => number
+  readonly #distance: Distance
 
   constructor(state: SearchState) {
     this.#state = state
     this.#router = createRouter(state.classifier)
     this.#choice = new BinChoice(state.bins)
-    this.#distance = distanceTo(state)
+    this.#distance = distanceTo(state.vectors, state)
   }
 
   searchSync(query: Float32Array, request: SearchRequest): SearchResult {
@@ -140,12 +140,13 @@ export class TypescriptSearcher implements Searcher {
     this.#choose(query, probing, fewest)
     const { bins, count, candidates } = this.#choice
     this.#nearest.reserve(candidates)
+    const numbers = new Float64Array(query)
     let place = 0
-    for (let rank = 0; rank < count; rank++) place = this.#compareBin(query, bins[rank] as number, place)
+    for (let rank = 0; rank < count; rank++) place = this.#compareBin(numbers, bins[rank] as number, place)
     this.#nearest.start(place)
   }
 
-  #compareBin(query: Float32Array, bin: number, place: number): number {
+  #compareBin(query: Float64Array, bin: number, place: number): number {
     const { offsets, ids } = this.#state.bins
     const { keys, ids: ranked } = this.#nearest
     const end = offsets[bin + 1] as number

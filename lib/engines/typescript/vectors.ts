@@ -2,7 +2,7 @@
 import { ArgumentError } from '../../errors.js'
 import { eachRow } from '../../rows.js'
 import type { JobOptions, Metric, SearchState } from '../engine.js'
-import { dotProduct, squaredDistance } from './products.js'
+import { dotProduct, type Stored, squaredDistance, squaredNorm } from './products.js'
 
 /** Beyond it distances would overflow in float32. */
 const largestSquare = 2 ** 125
@@ -16,7 +16,7 @@ export function preparedRow(
   argument: string
 ): Float32Array {
   const vector = rows.subarray(row * dimensions, (row + 1) * dimensions)
-  const squared = dotProduct(vector, 0, vector, 0, dimensions)
+  const squared = squaredNorm(vector)
   if (!Number.isFinite(squared)) {
     const column = vector.findIndex((value) => !Number.isFinite(value))
     const what = Number.isNaN(vector[column]) ? 'NaN' : 'infinite'
@@ -51,21 +51,20 @@ export async function preparedRows(
   return prepared
 }
 
-/** The metric's distance of a prepared query to a stored row, every operation in double precision. */
-export function distanceTo({
-  metric,
-  vectors,
-  dimensions
-}: Pick<SearchState, 'metric' | 'dimensions'> & { vectors: Float32Array | Uint8Array }): (
-  query: Float32Array,
-  row: number
-) => number {
+/** Of a prepared query, widened to doubles, to a stored row. */
+export type Distance = (query: Float64Array, row: number) => number
+
+/** The metric's distance, every operation in double precision. */
+export function distanceTo(
+  vectors: Stored,
+  { metric, dimensions }: Pick<SearchState, 'metric' | 'dimensions'>
+): Distance {
   switch (metric) {
     case 'euclidean':
-      return (query, row) => squaredDistance(query, 0, vectors, row * dimensions, dimensions)
+      return (query, row) => squaredDistance(query, vectors, row * dimensions, dimensions)
     case 'cosine':
-      return (query, row) => 1 - dotProduct(query, 0, vectors, row * dimensions, dimensions)
+      return (query, row) => 1 - dotProduct(query, vectors, row * dimensions, dimensions)
     case 'inner-product':
-      return (query, row) => -dotProduct(query, 0, vectors, row * dimensions, dimensions)
+      return (query, row) => -dotProduct(query, vectors, row * dimensions, dimensions)
   }
 }

@@ -89,11 +89,11 @@ function twoLevels(firstLevel: LayerPass, groups: number, child: Network, childP
   const each = outputsOf(child)
   return (from, to) => {
     firstLevel(from, shares)
-    const whole = logSumOfPowers(shares, groups)
     for (const [group, pass] of childPasses.entries()) {
       const inGroup = to.subarray(group * each, (group + 1) * each)
       pass(from, inGroup)
-      const shift = (shares[group] as number) - whole - logSumOfPowers(inGroup, each)
+      // What all shares add up to is the same for all bins: it changes no probability.
+      const shift = (shares[group] as number) - logSumOfPowers(inGroup, each)
       for (let i = 0; i < each; i++) inGroup[i] = (inGroup[i] as number) + shift
     }
   }

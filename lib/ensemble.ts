@@ -5,7 +5,7 @@ import { selectEngine } from './engines/select.js'
 import { FileError } from './errors.js'
 import { makeFolder, partitionPath, readEnsembleFile, writeEnsembleFile } from './formats/ensemble-file.js'
 import { runJob } from './job.js'
-import { type BatchResult, NeuralLSH } from './neural-lsh.js'
+import { NeuralLSH } from './neural-lsh.js'
 import {
   checkFolder,
   type EnsembleBatchOptions,
@@ -19,6 +19,7 @@ import {
   type SearchOptions
 } from './options.js'
 import { readRecall } from './search-arguments.js'
+import type { BatchResult } from './searchable-index.js'
 import { mergeAnswers, mergeBatches } from './stages/merge.js'
 import { learnMergedRecall, type MergeCurve, singleRecallFor } from './stages/merged-recall.js'
 import { holdOut } from './stages/recall.js'

@@ -64,7 +64,7 @@ export {
 } from './formats/read.js'
 export { type WriteOptions, writeFvecs, writeIvecs } from './formats/write.js'
 export type { Method } from './methods.js'
-export { type BatchResult, NeuralLSH, type RadiusResult, type Route } from './neural-lsh.js'
+export { NeuralLSH } from './neural-lsh.js'
 export type {
   BuildOptions,
   EnsembleBatchOptions,
@@ -93,6 +93,7 @@ export type {
   StageName,
   TrainClassifierOptions
 } from './options.js'
+export type { BatchResult, RadiusResult, Route } from './searchable-index.js'
 export { groupIntoBins } from './stages/bins.js'
 export { trainClassifier } from './stages/classifier.js'
 export { kmeans } from './stages/kmeans.js'

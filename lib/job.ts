@@ -1,7 +1,8 @@
 /** Runs stages for a caller: tells their progress, stops them on the caller's signal or when its callback throws. */
 import type { JobOptions } from './engines/engine.js'
 import { asMemoryError } from './errors.js'
-import type { Progress, Run, StageName } from './options.js'
+import type { Progress, StageName } from './option-types.js'
+import type { Run } from './search-options.js'
 
 /** Runs one named stage; its progress is reported from 0 to its total. */
 export type StageRunner = <T>(name: StageName, work: (job: JobOptions) => Promise<T>) => Promise<T>

@@ -1,6 +1,6 @@
 /**
- * Every option: its default and its check (the classifier's are in classifier/options.ts, what a search asks for is judged
- * in search-arguments.ts). Only there do options get defaults and are arguments judged; whatever is behind them may trust
+ * Every option: its default and its check (the classifier's are in classifier/options.ts, what all searches share in
+ * search-options.ts, what a search asks for is judged in search-arguments.ts). Only there do options get defaults and are arguments judged; whatever is behind them may trust
  * them. All errors are ArgumentErrors that name the argument as the caller wrote it and say what would be right.
  */
 
@@ -12,10 +12,8 @@ import {
   Field,
   integer,
   isIntegerWithin,
-  isNumber,
   Optional,
   oneOf,
-  optional,
   type Resolved,
   read,
   real
@@ -47,18 +45,16 @@ import type {
   OpenOptions,
   PartitionGraphOptions,
   PartitionMethod,
-  Progress,
   RouterType,
   RunOptions,
   SaveOptions,
   TrainClassifierOptions
 } from './option-types.js'
+import { results, searchRun } from './search-options.js'
 
 export type * from './option-types.js'
 
 // ---------------------------------------------------------------------------------------------------- the tables
-
-export const isMass = (value: unknown) => isNumber(value) && value > 0 && value <= 1
 
 const metrics = ['euclidean', 'cosine', 'inner-product'] as const
 const modes = ['fast', 'eco', 'strong', 'fastsocial', 'ecosocial', 'strongsocial'] as const
@@ -66,10 +62,7 @@ const modes = ['fast', 'eco', 'strong', 'fastsocial', 'ecosocial', 'strongsocial
 const dimensions = integer(1, 65536)
 const metric = oneOf<Metric>(metrics, 'euclidean')
 export const seed = integer(0, largestId, 1)
-const threads = integer(0, 1024, 0)
-const signal = optional<AbortSignal>('an AbortSignal', (value) => value instanceof AbortSignal)
-const onProgress = optional<(progress: Progress) => void>('a function', (value) => typeof value === 'function')
-export const searchRun = { threads, signal, onProgress }
+const { signal } = searchRun
 const run = { engine: oneOf<EngineChoice>(engineChoices, 'auto'), ...searchRun }
 
 const neighbors = (rows: number, fallback = 10) =>
@@ -108,12 +101,7 @@ const partition = {
   largest
 }
 
-export const results = (rows: number) => integer(1, rows, Math.min(10, rows), 'the number of vectors')
-
 // ----------------------------------------------------------------------------------------------- one reader a call
-
-/** How a long-running call is run, resolved. */
-export type Run = Resolved<typeof searchRun>
 
 const graphMethod = (fallback: GraphMethod | 'auto') =>
   oneOf<GraphMethod | 'auto'>(['auto', 'exact', 'approximate'], fallback)

@@ -1,5 +1,5 @@
 /** Loops over rows that let the event loop breathe. */
-import { setImmediate } from 'node:timers/promises'
+import { nextTurn } from './turn.js'
 
 const longestTurn = 1 // milliseconds
 
@@ -10,7 +10,7 @@ export async function eachRow(rows: number, signal: AbortSignal | undefined, vis
   for (let row = 0; row < rows; row++) {
     visit(row)
     if (performance.now() - turn < longestTurn) continue
-    await setImmediate()
+    await nextTurn()
     signal?.throwIfAborted()
     turn = performance.now()
   }

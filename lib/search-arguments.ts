@@ -4,17 +4,15 @@ import { asRecord, Field, integer, isIntegerWithin, isPositive, listOf, optional
 import type { Metric, RadiusRequest, RecallCurve, SearchRequest } from './engines/engine.js'
 import { ArgumentError } from './errors.js'
 import type { AskedPoint, EvaluationPoint } from './evaluation/evaluate.js'
-import {
-  type EvaluateOptions,
-  isMass,
-  type RadiusBatchOptions,
-  type RadiusOptions,
-  type RouteOptions,
-  results,
-  type SearchBatchOptions,
-  type SearchOptions,
-  searchRun
-} from './options.js'
+import type {
+  EvaluateOptions,
+  RadiusBatchOptions,
+  RadiusOptions,
+  RouteOptions,
+  SearchBatchOptions,
+  SearchOptions
+} from './option-types.js'
+import { isMass, results, searchRun } from './search-options.js'
 import { depthFor, probingFor } from './stages/recall.js'
 
 /** What a query and its options are judged against. */

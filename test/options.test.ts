@@ -177,7 +177,7 @@ const wrong: [object, string, RegExp][] = [
   [{ classifier: { softLabels: -1 } }, 'classifier.softLabels', /0 to 999/],
   [{ classifier: { validationFraction: 0.51 } }, 'classifier.validationFraction', /0 to 0\.5/],
   [{ classifier: { validationFraction: Number.NaN } }, 'classifier.validationFraction', /NaN/],
-  [{ engine: 'cuda' }, 'engine', /'auto' or 'native', but is "cuda"/],
+  [{ engine: 'cuda' }, 'engine', /'auto' or 'native' or 'typescript', but is "cuda"/],
   [{ threads: -1 }, 'threads', /0 to 1024/],
   [{ threads: 1025 }, 'threads', /0 to 1024/],
   [{ seed: -1 }, 'seed', /from 0/],

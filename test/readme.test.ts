@@ -55,7 +55,9 @@ test('there are snippets of the two kinds that are run, and drawings only beside
 for (const [number, text] of inLanguage('js').entries()) {
   test.serial(`JavaScript snippet ${number + 1} runs`, async (t) => {
     const file = join(folder, `snippet-${number}.mjs`)
-    const source = text.replace(/from 'neural-lsh'/, `from ${JSON.stringify(path('../lib/index.ts'))}`)
+    const source = text
+      .replace(/from 'neural-lsh'/, `from ${JSON.stringify(path('../lib/index.ts'))}`)
+      .replace(/from 'neural-lsh\/browser'/, `from ${JSON.stringify(path('../lib/browser.ts'))}`)
     t.not(source, text, 'imports the package')
     await writeFile(file, source)
     const child = spawn(process.execPath, [`--import=${import.meta.resolve('tsx')}`, file], { cwd: folder })

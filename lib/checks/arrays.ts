@@ -1,22 +1,26 @@
-/** How arrays of numbers are judged before native code reads them. */
-import { types } from 'node:util'
+/** How arrays of numbers are judged before an engine reads them. */
 import { ArgumentError } from '../errors.js'
 import { describe } from './fields.js'
 
 /** Ids, and the number of rows and entries, are 31 bits wide. */
 export const largestId = 2 ** 31 - 1
 
-type ArrayKind = 'Float32Array' | 'Int32Array'
+type ArrayKind = 'Float32Array' | 'Int32Array' | 'Uint8Array'
 
-const isOfKind = { Float32Array: types.isFloat32Array, Int32Array: types.isInt32Array }
+const getterOf = (prototype: object, name: PropertyKey) =>
+  Object.getOwnPropertyDescriptor(prototype, name)?.get as (this: unknown) => unknown
 
-/** Judges an array that native code will read in place while JavaScript goes on: it must not move or shrink. */
+/** What a typed array of any realm really is, whatever it says; undefined for anything else. */
+const typedArrayName = getterOf(Object.getPrototypeOf(Uint8Array.prototype), Symbol.toStringTag)
+const bufferLength = getterOf(ArrayBuffer.prototype, 'byteLength')
+
+/** Judges an array that an engine will read in place while JavaScript goes on: it must not move or shrink. */
 export function checkArray(value: unknown, name: string, kind: ArrayKind): void {
-  if (!isOfKind[kind](value)) {
+  if (typedArrayName.call(value) !== kind) {
     throw new ArgumentError(name, `must be a ${kind}, but is ${describeArray(value)}: ${conversion(value, kind)}`)
   }
-  const { buffer } = value
-  if (types.isSharedArrayBuffer(buffer)) {
+  const { buffer } = value as ArrayBufferView
+  if (isShared(buffer)) {
     throw new ArgumentError(
       name,
       `must not lie in a SharedArrayBuffer, where others can change it meanwhile: pass a copy, new ${kind}(${name})`
@@ -33,6 +37,16 @@ export function checkArray(value: unknown, name: string, kind: ArrayKind): void 
   }
 }
 
+/** No ArrayBuffer of any realm; browsers may hide the name of what else there is. */
+function isShared(buffer: ArrayBufferLike): boolean {
+  try {
+    bufferLength.call(buffer)
+    return false
+  } catch {
+    return true
+  }
+}
+
 /** `ArrayBuffer.prototype.detached` came with node 22; no view can be put on a detached buffer in any version. */
 function isDetached(buffer: ArrayBufferLike): boolean {
   try {
@@ -43,8 +57,10 @@ function isDetached(buffer: ArrayBufferLike): boolean {
   }
 }
 
+const isNodeBuffer = (value: unknown) => value instanceof Uint8Array && value.constructor.name === 'Buffer'
+
 function describeArray(value: unknown): string {
-  if (Buffer.isBuffer(value)) return 'a Buffer'
+  if (isNodeBuffer(value)) return 'a Buffer'
   if (!Array.isArray(value)) return describe(value)
   return Array.isArray(value[0]) || ArrayBuffer.isView(value[0])
     ? 'an array of arrays'
@@ -52,7 +68,7 @@ function describeArray(value: unknown): string {
 }
 
 function conversion(value: unknown, kind: ArrayKind): string {
-  if (Buffer.isBuffer(value)) return `new ${kind}(b.buffer, b.byteOffset, b.byteLength / 4) is a view of the Buffer b`
+  if (isNodeBuffer(value)) return `new ${kind}(b.buffer, b.byteOffset, b.byteLength / 4) is a view of the Buffer b`
   if (Array.isArray(value) && typeof value[0] === 'object')
     return `${kind}.from(rows.flatMap((row) => [...row])), row after row`
   return `${kind}.from(values) makes one`

@@ -78,7 +78,8 @@ export type Layer =
       /** From 0, default 1. */
       readonly alpha: number
     }
-  | { readonly type: Exclude<ActivationType, 'leaky-relu' | 'elu'> }
+  | { readonly type: Exclude<ActivationType, 'leaky-relu' | 'elu' | 'softmax'> }
+  | { readonly type: 'softmax' }
   | PartitionRule
 
 /** The last layer of a router that a partition by projections brings along: turns the projections of a query into the

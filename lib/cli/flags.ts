@@ -94,7 +94,11 @@ export const commonFlags = {
 }
 
 export const runFlags = {
-  engine: text('NAME', 'Who computes: auto or native. Default: auto, the first that works.', 'engine'),
+  engine: text(
+    'NAME',
+    'Who computes: auto, native or, to search only, typescript. Default: auto, the first that works.',
+    'engine'
+  ),
   threads: number('N', 'Threads to use. Default: 0, all cores.', 'threads')
 }
 

@@ -1,5 +1,5 @@
 import { stat } from 'node:fs/promises'
-import { selectEngine } from '../engines/select.js'
+import { selectEngine, selectSearchEngine } from '../engines/select.js'
 import { type EngineChoice, NeuralLSH } from '../index.js'
 import { defineCommand } from './command.js'
 import { apiOptions, runFlags } from './flags.js'
@@ -20,8 +20,9 @@ export const infoCommand = defineCommand({
   flags: runFlags,
   positionals: 1,
   async run(values, context) {
-    const { name, description, hardwareThreads } = selectEngine((values.engine ?? 'auto') as EngineChoice)
     const [path] = context.positionals
+    const select = path === undefined ? selectEngine : selectSearchEngine
+    const { name, description, hardwareThreads } = select((values.engine ?? 'auto') as EngineChoice)
     const engineLine = `engine: ${description}`
     if (path === undefined) {
       context.printJson({ engine: name, description, hardwareThreads })

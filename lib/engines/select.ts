@@ -1,14 +1,15 @@
 /** Who computes: the one place that chooses the engine. */
-import { ArgumentError } from '../errors.js'
+import { ArgumentError, EngineError } from '../errors.js'
 import type { Engine } from './engine.js'
 import { createNativeEngine } from './native.js'
+import { createTypescriptEngine } from './typescript/engine.js'
 
-/** What users may ask for. 'auto' takes the first engine that works. */
-export const engineChoices = ['auto', 'native'] as const
+/** What users may ask for. 'auto' takes the native engine; to open an index where that does not load, 'typescript', which
+ * cannot build yet. */
+export const engineChoices = ['auto', 'native', 'typescript'] as const
 export type EngineChoice = (typeof engineChoices)[number]
 
-/** In the order in which 'auto' tries them. */
-const factories = { native: createNativeEngine }
+const factories = { native: createNativeEngine, typescript: createTypescriptEngine }
 
 /** Engines that work, by name: loading one is done once. One that failed is tried again, as the cause may be cured. */
 const created = new Map<string, Engine>()
@@ -21,6 +22,24 @@ export function selectEngine(choice: EngineChoice): Engine {
   const name = forcedChoice() ?? choice
   return engine(name === 'auto' ? 'native' : name)
 }
+
+let hasWarned = false
+
+/** The engine for opening an index and searching it: as `selectEngine`, but 'auto' makes do without the native engine where
+ * it cannot be had, and warns of that once. */
+export function selectSearchEngine(choice: EngineChoice): Engine {
+  try {
+    return selectEngine(choice)
+  } catch (error) {
+    const wanted = forcedChoice() ?? choice
+    if (!(error instanceof EngineError) || wanted !== 'auto') throw error
+    if (!hasWarned) process.emitWarning(`Searching in TypeScript, many times slower: ${error.message}`, fallback)
+    hasWarned = true
+    return engine('typescript')
+  }
+}
+
+const fallback = { type: 'NeuralLSHWarning', code: 'NEURAL_LSH_FALLBACK' }
 
 function forcedChoice(): EngineChoice | undefined {
   const forced = process.env.NEURAL_LSH_ENGINE

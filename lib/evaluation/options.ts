@@ -10,10 +10,10 @@ import {
   isTrained,
   type Progress,
   readDimensions,
-  resolveBuild,
-  results
+  resolveBuild
 } from '../options.js'
 import { checkTruth } from '../search-arguments.js'
+import { results } from '../search-options.js'
 
 /** What a comparison is doing, and for which index; without one while it finds the true neighbors. */
 export interface ComparisonProgress extends Progress {

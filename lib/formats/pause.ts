@@ -1,7 +1,7 @@
-import { setImmediate } from 'node:timers/promises'
+import { nextTurn } from '../turn.js'
 
 /** Lets the event loop turn between two chunks of work. */
 export async function pause(signal: AbortSignal | undefined): Promise<void> {
-  await setImmediate()
+  await nextTurn()
   signal?.throwIfAborted()
 }

@@ -8,6 +8,7 @@ const bytesPerElement = { F32: 4, I32: 4, U8: 1 }
 /** The data start at a multiple of it, so that the first tensor is aligned for any vector instruction in a mapped file. */
 const dataAlignment = 64
 export const lengthBytes = 8
+const space = 0x20
 
 export interface Tensor {
   name: string
@@ -29,15 +30,15 @@ export interface Header {
 }
 
 /** Length and header of a file that holds `tensors`, placed one after the other. */
-export function encodeHeader(metadata: Record<string, string>, tensors: StoredTensor[]): Buffer {
+export function encodeHeader(metadata: Record<string, string>, tensors: StoredTensor[]): Uint8Array<ArrayBuffer> {
   const entries: [string, unknown][] = [['__metadata__', metadata]]
   for (const { name, dtype, shape, begin, end } of tensors)
     entries.push([name, { dtype, shape, data_offsets: [begin, end] }])
-  const text = Buffer.from(JSON.stringify(Object.fromEntries(entries)))
+  const text = new TextEncoder().encode(JSON.stringify(Object.fromEntries(entries)))
   const padded = Math.ceil((lengthBytes + text.length) / dataAlignment) * dataAlignment
-  const header = Buffer.alloc(padded, ' ')
-  header.writeBigUInt64LE(BigInt(padded - lengthBytes))
-  text.copy(header, lengthBytes)
+  const header = new Uint8Array(padded).fill(space)
+  new DataView(header.buffer).setBigUint64(0, BigInt(padded - lengthBytes), true)
+  header.set(text, lengthBytes)
   return header
 }
 
@@ -56,7 +57,7 @@ export function placeTensors(tensors: Tensor[]): StoredTensor[] {
  * Reads the JSON of a header whose data take `dataBytes`.
  * @throws FileError for anything that a careful writer does not write
  */
-export function decodeHeader(path: string, json: Buffer, dataBytes: number): Header {
+export function decodeHeader(path: string, json: Uint8Array, dataBytes: number): Header {
   const header = parseCanonical(path, json)
   const { __metadata__: metadata = {}, ...entries } = header
   if (!isRecord(metadata) || !Object.values(metadata).every((value) => typeof value === 'string')) {
@@ -81,7 +82,7 @@ export function decodeHeader(path: string, json: Buffer, dataBytes: number): Hea
 }
 
 /** Refuses all that JSON.stringify would not have written; among it names that occur twice, of which JSON.parse keeps one silently. */
-function parseCanonical(path: string, json: Buffer): Record<string, unknown> {
+function parseCanonical(path: string, json: Uint8Array): Record<string, unknown> {
   try {
     const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(json).replace(/ +$/, '')
     const header: unknown = JSON.parse(text)

@@ -14,17 +14,17 @@ export interface WordList {
 /** @throws ArgumentError for words that UTF-8 cannot hold */
 export async function encodeWords(words: readonly string[], signal: AbortSignal | undefined): Promise<WordList> {
   const offsets = new Int32Array(words.length + 1)
+  const encoder = new TextEncoder()
   let size = 0
   for (const [i, word] of words.entries()) {
     if (i % wordsPerTurn === 0) await pause(signal)
     if (/\p{Surrogate}/u.test(word))
       throw new ArgumentError(`words[${i}]`, 'has half a surrogate pair, which UTF-8 cannot hold')
-    size += Buffer.byteLength(word)
+    size += encoder.encode(word).length
     if (size > largestSize) throw new ArgumentError('words', `take more than ${largestSize} bytes`)
     offsets[i + 1] = size
   }
   const bytes = new Uint8Array(size)
-  const encoder = new TextEncoder()
   for (const [i, word] of words.entries()) {
     if (i % wordsPerTurn === 0) await pause(signal)
     encoder.encodeInto(word, bytes.subarray(offsets[i]))

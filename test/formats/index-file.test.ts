@@ -1,4 +1,5 @@
-import { mkdirSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
+import assert from 'node:assert/strict'
+import { mkdirSync, readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { setImmediate } from 'node:timers/promises'
 import { crc32 } from 'node:zlib'
 import test from 'ava'
@@ -6,12 +7,26 @@ import fc from 'fast-check'
 import type { Layer, Network } from '../../lib/classifier/network.js'
 import type { Classifier } from '../../lib/engines/engine.js'
 import { ArgumentError, FileError } from '../../lib/errors.js'
-import { type IndexContents, readIndexFile, writeIndexFile } from '../../lib/formats/index-file.js'
+import { readIndexBytes } from '../../lib/formats/index-bytes.js'
+import { readIndexFile as readFromDisk, writeIndexFile } from '../../lib/formats/index-file.js'
+import type { IndexContents, IndexFileOptions } from '../../lib/formats/index-layout.js'
 import { denseNetwork, imageNetwork, randomNumbers, sampleIndex, twoLevels } from './sample-index.js'
 import { temporaryFolder } from './temporary-folder.js'
 
 const folder = temporaryFolder()
 test.after.always(() => folder.remove())
+
+/** Both readers must say the same, of good files and of bad ones. */
+async function readIndexFile(path: string, options: IndexFileOptions = {}): Promise<IndexContents> {
+  const fromDisk = readFromDisk(path, options)
+  const isFile = statSync(path, { throwIfNoEntry: false })?.isFile()
+  const [file, bytes] = await Promise.allSettled([
+    fromDisk,
+    isFile ? readIndexBytes(path, readFileSync(path), options) : fromDisk
+  ])
+  assert.deepEqual(bytes, file)
+  return fromDisk
+}
 
 const small = sampleIndex({ rows: 5, network: denseNetwork(3, 4, 2), words: ['a', 'être', '', '😀', 'piano'] })
 

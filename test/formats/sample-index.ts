@@ -1,6 +1,6 @@
 import { bufferCount, type Layer, type Network, outputsOf, parameterCount } from '../../lib/classifier/network.js'
 import type { ScanType, SearchState } from '../../lib/engines/engine.js'
-import type { IndexContents } from '../../lib/formats/index-file.js'
+import type { IndexContents } from '../../lib/formats/index-layout.js'
 
 /** mulberry32: numbers in [0, 1). */
 export function randomNumbers(seed: number): () => number {

@@ -11,8 +11,12 @@ export const distances: Record<Metric, Distance> = {
 
 /** Four sums, so that an addition does not wait for the one before. */
 export function squaredDistance(a: Float32Array, i: number, b: Float32Array, j: number, dimensions: number): number {
-  let [p, q] = [i * dimensions, j * dimensions]
-  let [s0, s1, s2, s3] = [0, 0, 0, 0]
+  let p = i * dimensions
+  let q = j * dimensions
+  let s0 = 0
+  let s1 = 0
+  let s2 = 0
+  let s3 = 0
   const end = p + dimensions
   for (; p + 3 < end; p += 4, q += 4) {
     const d0 = (a[p] as number) - (b[q] as number)
@@ -32,8 +36,12 @@ export function squaredDistance(a: Float32Array, i: number, b: Float32Array, j: 
 }
 
 export function dotProduct(a: Float32Array, i: number, b: Float32Array, j: number, dimensions: number): number {
-  let [p, q] = [i * dimensions, j * dimensions]
-  let [s0, s1, s2, s3] = [0, 0, 0, 0]
+  let p = i * dimensions
+  let q = j * dimensions
+  let s0 = 0
+  let s1 = 0
+  let s2 = 0
+  let s3 = 0
   const end = p + dimensions
   for (; p + 3 < end; p += 4, q += 4) {
     s0 += (a[p] as number) * (b[q] as number)

@@ -113,7 +113,14 @@ function multiplyPanels(
   at: number,
   stride: number
 ): void {
-  let [s00, s01, s10, s11, s20, s21, s30, s31] = [0, 0, 0, 0, 0, 0, 0, 0]
+  let s00 = 0
+  let s01 = 0
+  let s10 = 0
+  let s11 = 0
+  let s20 = 0
+  let s21 = 0
+  let s30 = 0
+  let s31 = 0
   const end = firstRow + rowsOfPanel * dimensions
   for (let p = firstRow, q = firstColumn; p < end; p += rowsOfPanel, q += columnsOfPanel) {
     const y0 = columns[q] as number

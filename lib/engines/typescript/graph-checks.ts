@@ -17,7 +17,11 @@ export function* checkGraph(graph: SimilarityGraph): Steps<void> {
 }
 
 function checkOffsets({ xadj, adjncy, adjcwgt }: SimilarityGraph): void {
-  if (xadj[0] !== 0) throw new ArgumentError('xadj', 'must begin with 0 and have one entry more than there are nodes')
+  if (xadj[0] !== 0)
+    throw new ArgumentError(
+      'xadj',
+      'must begin with 0 and have one entry more than there are nodes, of which there may be 2^31 - 1'
+    )
   for (let node = 0; node + 1 < xadj.length; node++) {
     if ((xadj[node + 1] as number) < (xadj[node] as number))
       throw new ArgumentError('xadj', `must not descend, but does after node ${node}`)

@@ -4,7 +4,7 @@ import { Heap } from './heap.js'
 import type { Random } from './random.js'
 import type { Steps } from './turns.js'
 
-const searchesOfStep = 64
+const startsOfStep = 16
 const nodesOfStep = 1024
 const longestPlateau = 200 // moves without a gain, each of which may look at a hub's many edges
 const leastShare = 1 / 1000 // of the cut, that a round must gain so that there is another
@@ -121,10 +121,9 @@ export function* searchLocally(
     random.shuffle(starts)
     let gain = 0
     for (let i = 0; i < starts.length; i++) {
+      if (i % startsOfStep === 0) yield 0
       const node = starts[i] as number
-      if (touched[node] === round) continue
-      gain += searchFrom(node, graph, labels, moves, heap, touched, round)
-      if (i % searchesOfStep === 0) yield 0
+      if (touched[node] !== round) gain += searchFrom(node, graph, labels, moves, heap, touched, round)
     }
     if (gain < leastShare * cut) return
     cut -= gain

@@ -48,7 +48,7 @@ for (const [name, vectors, dimensions, bins] of cases) {
 }
 
 test('the error for words is at most 2 % above that of the native engine, bounded bins or not', async (t) => {
-  const { vectors, dimensions } = await readWords(3000)
+  const { vectors, dimensions } = await readWords(2000)
   for (const largest of [undefined, 1.05]) {
     const options = { bins: 32, iterations: 10, seed: 1, largest }
     const found = await kmeans(vectors, dimensions, options, job)
@@ -91,6 +91,17 @@ test('with fewer different vectors than bins the others stay empty', async (t) =
     t.is(sizesOf(found.labels, bins).filter((size) => size > 0).length, different)
     t.true(found.centroids.every(Number.isFinite))
   }
+})
+
+test('the few vectors that a sample misses get bins of their own', async (t) => {
+  const vectors = new Float32Array(5000 * 2).fill(3)
+  vectors.set([1, 0, 0, 8, 9, 9, 7, 1], 4000)
+  const { labels, meanSquaredError } = await kmeans(vectors, 2, { bins: 5, iterations: 10, seed: 1 }, job)
+  t.is(meanSquaredError, 0)
+  t.deepEqual(
+    sizesOf(labels, 5).toSorted((a, b) => a - b),
+    [1, 1, 1, 1, 4996]
+  )
 })
 
 test('bins and reordered rows are those of the native engine, also in place and as bytes', async (t) => {

@@ -2,8 +2,12 @@ import test from 'ava'
 import fc from 'fast-check'
 import type { SimilarityGraph } from '../../lib/engines/engine.js'
 import { createNativeEngine } from '../../lib/engines/native.js'
+import { blockWeightsOf } from '../../lib/engines/typescript/graph.js'
 import { partition } from '../../lib/engines/typescript/partition.js'
+import { Random } from '../../lib/engines/typescript/random.js'
+import { rebalance, searchLocally } from '../../lib/engines/typescript/refine.js'
 import { ArgumentError } from '../../lib/errors.js'
+import { finish } from '../support/steps.js'
 import { clustered } from '../support/vectors.js'
 import { readWords } from '../support/words.js'
 
@@ -92,16 +96,54 @@ test('cliques that fill their bins are not cut', async (t) => {
   t.is(balance, 1)
 })
 
-test('a grid is cut at most 15 % more than by KaHIP', async (t) => {
-  const side = 48
-  const edges = Array.from({ length: side * side }, (_, i) => [
+const side = 48
+const grid = graphOf(
+  side * side,
+  Array.from({ length: side * side }, (_, i) => [
     [i, i % side < side - 1 ? i + 1 : i, 1] as const,
     [i, i + side < side * side ? i + side : i, 1] as const
-  ])
-  const graph = graphOf(side * side, edges.flat())
-  const { edgeCut } = await partition(graph, { ...defaults, bins: 16 }, job)
-  const expected = await native.partition(graph, { ...defaults, bins: 16 }, job)
+  ]).flat()
+)
+
+test('a grid is cut at most 15 % more than by KaHIP', async (t) => {
+  const { edgeCut } = await partition(grid, { ...defaults, bins: 16 }, job)
+  const expected = await native.partition(grid, { ...defaults, bins: 16 }, job)
   t.true(edgeCut <= 1.15 * expected.edgeCut, `${edgeCut} ${expected.edgeCut}`)
+})
+
+/** The grid with heavier nodes, 8 blocks of at most `bound`. */
+const weightedGrid = (nodeWeights: Int32Array) => ({
+  nodes: side * side,
+  offsets: grid.xadj,
+  targets: grid.adjncy,
+  edgeWeights: grid.adjcwgt,
+  nodeWeights,
+  weight: nodeWeights.reduce((sum, weight) => sum + weight, 0)
+})
+
+test('overloaded blocks give away what is too much, and no more', (t) => {
+  const graph = weightedGrid(Int32Array.from({ length: side * side }, (_, node) => 1 + (node % 3)))
+  const labels = Int32Array.from({ length: side * side }, (_, node) => (node % 11 === 0 ? 1 : 0))
+  const bounds = new Float64Array(8).fill(Math.ceil(graph.weight / 8) + 3)
+  finish(rebalance(graph, { labels, bounds }))
+  const weights = blockWeightsOf(graph, labels, 8)
+  t.true(
+    weights.every((weight, block) => weight <= (bounds[block] as number)),
+    `${weights}`
+  )
+  const kept = labels.slice()
+  finish(rebalance(graph, { labels, bounds }))
+  t.deepEqual(labels, kept)
+})
+
+test('local searches lower a cut to a third, within the bounds', (t) => {
+  const graph = weightedGrid(new Int32Array(side * side).fill(1))
+  const labels = Int32Array.from({ length: side * side }, (_, node) => (node * 5) % 8)
+  const bounds = new Float64Array(8).fill(Math.ceil(1.03 * (graph.weight / 8)))
+  const before = cutOf(grid, labels)
+  finish(searchLocally(graph, { labels, bounds }, 10, new Random(1)))
+  t.true(cutOf(grid, labels) < before / 3, `${before} ${cutOf(grid, labels)}`)
+  t.true(Math.max(...sizesOf(labels, 8)) <= (bounds[0] as number))
 })
 
 test('a graph of words is cut at most 15 % more than by KaHIP, and the same seed gives the same labels', async (t) => {

@@ -69,7 +69,7 @@ export function* exactNeighbors(
   isGraph: boolean
 ): Steps<Nearest> {
   const available = vectors.length / dimensions - (isGraph ? 1 : 0)
-  // A few more than k, which are ranked by their true distances in the end: rounding hides no neighbor.
+  // A few more than k, which are ranked by their true distances in the end, as |a|^2 + |b|^2 - 2ab loses some digits.
   const capacity = Math.min(available, k + Math.max(4, k >> 3))
   const lists = new NearestLists(queries.length / dimensions, capacity)
   const pairs = yield* preparePairs(vectors, queries, dimensions, metric)
@@ -91,9 +91,8 @@ interface Pairs {
 function* preparePairs(vectors: Float32Array, queries: Float32Array, dimensions: number, metric: Metric): Steps<Pairs> {
   const shared = dimensions <= mostSharedDimensions && (yield* areAllBytes(vectors)) && (yield* areAllBytes(queries))
   const isEuclidean = metric === 'euclidean'
-  const offset = isEuclidean && !shared ? yield* middle(vectors, dimensions) : new Float64Array(dimensions)
-  const columns = { vectors, dimensions, offset }
-  const rows = { vectors: queries, dimensions, offset }
+  const columns = { vectors, dimensions }
+  const rows = { vectors: queries, dimensions }
   const noTerms = (source: Source) => new Float64Array(source.vectors.length / dimensions)
   const columnTerms = isEuclidean ? yield* squaredNorms(columns) : noTerms(columns)
   return {
@@ -107,24 +106,12 @@ function* preparePairs(vectors: Float32Array, queries: Float32Array, dimensions:
   }
 }
 
-/** The mean vector in whole numbers: without it distances far from the origin would be differences of large numbers, and
- * integers stay integers, whose products are exact. */
-function* middle(vectors: Float32Array, dimensions: number): Steps<Float64Array> {
-  const sums = new Float64Array(dimensions)
-  const rows = vectors.length / dimensions
-  for (let row = 0, at = 0; row < rows; row++) {
-    for (let c = 0; c < dimensions; c++) sums[c] = (sums[c] as number) + (vectors[at++] as number)
-    if (row % rowsOfStep === 0) yield 0
-  }
-  return sums.map((sum) => Math.round(sum / rows))
-}
-
-function* squaredNorms({ vectors, dimensions, offset }: Source): Steps<Float64Array> {
+function* squaredNorms({ vectors, dimensions }: Source): Steps<Float64Array> {
   const norms = new Float64Array(vectors.length / dimensions)
   for (let row = 0, at = 0; row < norms.length; row++) {
     let sum = 0
     for (let c = 0; c < dimensions; c++) {
-      const x = (vectors[at++] as number) - (offset[c] as number)
+      const x = vectors[at++] as number
       sum += x * x
     }
     norms[row] = sum

@@ -12,14 +12,12 @@ const shiftOfSecond = 2 ** 26
 /** The most dimensions for which two sums of products of bytes fit into a double. */
 export const mostSharedDimensions = Math.floor((shiftOfSecond - 1) / 255 ** 2)
 
-/** Vectors of which `offset` is taken off; rows of others than the block's are zeros. */
 export interface Source {
   vectors: Float32Array
   dimensions: number
-  /** dimensions */
-  offset: Float64Array
 }
 
+/** Blocks of vectors; what is missing in a block is zeros. */
 export class Panels {
   private readonly rows: Float64Array
   private readonly columns: Float64Array
@@ -86,7 +84,7 @@ export class Panels {
 
 /** Adds every `step`-th vector, times `scale`, to panels of `width`. */
 function pack(
-  { vectors, dimensions, offset }: Source,
+  { vectors, dimensions }: Source,
   first: number,
   step: number,
   count: number,
@@ -98,7 +96,7 @@ function pack(
     const from = (first + i * step) * dimensions
     let to = (i - (i % width)) * dimensions + (i % width)
     for (let c = 0; c < dimensions; c++, to += width) {
-      out[to] = (out[to] as number) + scale * ((vectors[from + c] as number) - (offset[c] as number))
+      out[to] = (out[to] as number) + scale * (vectors[from + c] as number)
     }
   }
 }

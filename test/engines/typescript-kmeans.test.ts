@@ -70,9 +70,13 @@ test('bins of bounded size hold no more than that, whatever the vectors', async 
   await fc.assert(
     fc.asyncProperty(tasks, async ({ rows, values, share, largest }) => {
       const bins = 1 + Math.floor(share * (rows - 1))
-      const { labels } = await kmeans(bytes(rows, 2, values), 2, { bins, iterations: 4, seed: 1, largest }, job)
+      const vectors = bytes(rows, 2, values)
+      const { labels } = await kmeans(vectors, 2, { bins, iterations: 4, seed: 1, largest }, job)
       const capacity = Math.max(Math.ceil(rows / bins), Math.floor((largest * rows) / bins + 1e-9))
-      t.true(Math.max(...sizesOf(labels, bins)) <= capacity)
+      const sizes = sizesOf(labels, bins)
+      t.true(Math.max(...sizes) <= capacity)
+      const different = new Set(Array.from({ length: rows }, (_, i) => `${vectors[2 * i]} ${vectors[2 * i + 1]}`)).size
+      t.true(different < bins || Math.min(...sizes) > 0, `${sizes}`)
     }),
     { numRuns: 100, seed: 1 }
   )

@@ -3,7 +3,15 @@ import { execFile } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { promisify } from 'node:util'
 import test from 'ava'
-import { type EngineError, type Metric, NeuralLSH } from '../../lib/index.js'
+import {
+  buildKnnGraph,
+  buildSimilarityGraph,
+  type EngineError,
+  type KnnGraph,
+  type Metric,
+  NeuralLSH,
+  partitionGraph
+} from '../../lib/index.js'
 import { temporaryFolder } from '../formats/temporary-folder.js'
 import { clustered } from '../support/vectors.js'
 
@@ -66,10 +74,26 @@ test('what it cannot do yet is an error that says what to do', async (t) => {
   for (const partition of [{ method: 'kahip' }, { method: 'kmeans' }, { method: 'pca-tree' }] as const) {
     const error = await t.throwsAsync(NeuralLSH.build(base, { dimensions, engine: 'typescript', partition }), {
       code: 'ERR_NLSH_ENGINE',
-      message: /does not build them yet: build with the engine 'native'/
+      message: /does not train their routers yet: build with the engine 'native'/
     })
     t.is((error as EngineError).name, 'EngineError')
   }
+})
+
+test("the stages that train nothing are there by name, with the native engine's answers", async (t) => {
+  const metric = 'euclidean'
+  const [ours, theirs] = await Promise.all(
+    (['typescript', 'native'] as const).map((engine) =>
+      buildKnnGraph(base, { dimensions, metric, neighbors: 6, engine })
+    )
+  )
+  t.deepEqual(ours?.ids, theirs?.ids)
+  const graph = await buildSimilarityGraph(ours as KnnGraph, { engine: 'typescript' })
+  t.deepEqual(graph, await buildSimilarityGraph(theirs as KnnGraph, { engine: 'native' }))
+  const made = await partitionGraph(graph, { bins: 8, engine: 'typescript' })
+  t.true(made.balance <= (1.03 * Math.ceil(base.length / dimensions / 8)) / (base.length / dimensions / 8) + 1e-9)
+  const { edgeCut } = await partitionGraph(graph, { bins: 8, engine: 'native' })
+  t.true(made.edgeCut > 0 && made.edgeCut <= 1.2 * edgeCut, `${made.edgeCut} beside ${edgeCut}`)
 })
 
 /** Runs in a process of its own, which finds no binary: node-gyp-build then looks for prebuilt ones only. */

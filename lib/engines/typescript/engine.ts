@@ -1,10 +1,14 @@
-/** The engine that needs no binary: it opens and searches every index. */
+/** The engine that needs no binary: it opens and searches every index, and does the stages of a build that train nothing. */
 import { EngineError } from '../../errors.js'
 import type { Engine, JobOptions, SearchState } from '../engine.js'
-import { exactSearch } from './exact-search.js'
+import { groupIntoBins } from './bins.js'
+import { kmeans } from './kmeans.js'
+import { exactSearch, knnGraph } from './knn-graph.js'
+import { partition } from './partition.js'
 import { TypescriptSearcher } from './searcher.js'
+import { similarityGraph } from './similarity-graph.js'
 import { checkState } from './state-checks.js'
-import { preparedRows } from './vectors.js'
+import { prepareVectors } from './vectors.js'
 
 /** Takes hold of a checked state. Rejects with ArgumentError, or the signal's reason. */
 export async function openSearcher(state: SearchState, { signal }: JobOptions): Promise<TypescriptSearcher> {
@@ -14,29 +18,30 @@ export async function openSearcher(state: SearchState, { signal }: JobOptions): 
 
 async function cannotBuild(): Promise<never> {
   throw new EngineError(
-    "the engine 'typescript' opens and searches indexes, but does not build them yet: build with the engine 'native', here or " +
-      'on another machine, save the index, and open the file'
+    "the engine 'typescript' opens and searches indexes, but does not train their routers yet: build with the engine " +
+      "'native', here or on another machine, save the index, and open the file"
   )
 }
 
 export function createTypescriptEngine(): Engine {
   return {
     name: 'typescript',
-    description: 'typescript (no native code, 1 thread; searches only)',
+    description: 'typescript (no native code, 1 thread; trains no router)',
     hardwareThreads: 1,
-    prepareVectors: preparedRows,
+    prepareVectors,
     exactSearch,
     openSearcher,
-    knnGraph: cannotBuild,
-    similarityGraph: cannotBuild,
-    partition: cannotBuild,
-    kmeans: cannotBuild,
+    knnGraph,
+    similarityGraph,
+    partition,
+    kmeans,
+    groupIntoBins,
+    // What a build asks for first: it is to fail before the long stages, not after them.
+    areBytes: cannotBuild,
     projectionPartition: cannotBuild,
     trainClassifier: cannotBuild,
-    groupIntoBins: cannotBuild,
     calibrateToNeighbors: cannotBuild,
     assignToBins: cannotBuild,
-    areBytes: cannotBuild,
     encodeFourBits: cannotBuild
   }
 }

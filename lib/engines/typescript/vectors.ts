@@ -3,6 +3,9 @@ import { ArgumentError } from '../../errors.js'
 import { eachRow } from '../../rows.js'
 import type { JobOptions, Metric, SearchState } from '../engine.js'
 import { dotProduct, type Stored, squaredDistance, squaredNorm } from './products.js'
+import { runInTurns, type Steps } from './turns.js'
+
+const valuesOfStep = 1 << 14
 
 /** Beyond it distances would overflow in float32. */
 const largestSquare = 2 ** 125
@@ -34,7 +37,7 @@ export function preparedRow(
 }
 
 /** All of them; the array itself where the metric leaves them as they are. */
-export async function preparedRows(
+export async function prepareVectors(
   rows: Float32Array,
   dimensions: number,
   metric: Metric,
@@ -67,4 +70,25 @@ export function distanceTo(
     case 'inner-product':
       return (query, row) => -dotProduct(query, vectors, row * dimensions, dimensions)
   }
+}
+
+/** Whether all numbers are integers in 0 .. 255. */
+export function areBytes(vectors: Float32Array, job: JobOptions): Promise<boolean> {
+  return runInTurns(areAllBytes(vectors), vectors.length, job)
+}
+
+export function* areAllBytes(vectors: Float32Array): Steps<boolean> {
+  for (let first = 0; first < vectors.length; first += valuesOfStep) {
+    if (!areBytesBetween(vectors, first, Math.min(first + valuesOfStep, vectors.length))) return false
+    yield 0
+  }
+  return true
+}
+
+function areBytesBetween(vectors: Float32Array, first: number, end: number): boolean {
+  for (let i = first; i < end; i++) {
+    const value = vectors[i] as number
+    if ((value & 255) !== value) return false
+  }
+  return true
 }

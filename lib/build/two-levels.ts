@@ -27,9 +27,12 @@ export async function divideGroups(
   const each = options.bins / groups
   const labels = new Int32Array(first.labels.length)
   const children: (Classifier | undefined)[] = []
+  // No row that the first level has held out may be learned in the second: what is learned of recall is learned from these.
+  const isHeldOut = new Uint8Array(first.labels.length)
+  for (const row of first.ranking.heldOut) isHeldOut[row] = 1
   for (const [group, rows] of (await membersOf(first.labels, groups, job.signal)).entries()) {
     job.onProgress?.(group, groups)
-    const { binOf, classifier } = await divide(engine, vectors, rows, options, first, job)
+    const { binOf, classifier } = await divide(engine, vectors, { rows, isHeldOut }, options, first, job)
     await eachRow(rows.length, job.signal, (i) => {
       labels[rows[i] as number] = group * each + (binOf[i] as number)
     })
@@ -44,20 +47,19 @@ export async function divideGroups(
 async function divide(
   engine: Engine,
   vectors: Float32Array,
-  rows: Int32Array,
+  { rows, isHeldOut }: { rows: Int32Array; isHeldOut: Uint8Array },
   options: IndexOptions,
   { ranking }: MadeBins,
   job: JobOptions
 ): Promise<{ binOf: Int32Array; classifier?: Classifier }> {
   const { dimensions, router, bins, groups } = options
   const each = bins / groups
-  const heldOut = indexesIn(rows, ranking.heldOut)
+  const heldOut = await indexesWhere(rows, isHeldOut, job.signal)
   if (rows.length - heldOut.length < fewestPerBin * each) return { binOf: rows.map((_, i) => i % each) }
   const points = await gatherRows(vectors, dimensions, rows, job.signal)
   const stage: MeasuredStage = (_, work) => work({ ...job, onProgress: undefined })
   const own = asWhole(options, each, rows.length)
   const partitioned = await partitionPoints(engine, points, own, stage)
-  // No row that the first level has held out may be learned here: what is learned of recall is learned from these.
   if (router === 'classifier') await applyInPlace(ranking.classifier.input, points, job.signal)
   const made = await makeBins(engine, points, own, { ...partitioned, heldOut }, stage)
   return { binOf: made.labels, classifier: made.ranking.classifier }
@@ -81,10 +83,13 @@ async function membersOf(labels: Int32Array, groups: number, signal: AbortSignal
   return members
 }
 
-/** Where in the ascending `rows` those are that are among `chosen`. */
-function indexesIn(rows: Int32Array, chosen: Int32Array): Int32Array {
-  const isChosen = new Set(chosen)
-  return Int32Array.from(rows.keys()).filter((i) => isChosen.has(rows[i] as number))
+/** Where among `rows` the marked ones are. */
+async function indexesWhere(rows: Int32Array, isMarked: Uint8Array, signal: AbortSignal | undefined) {
+  const found: number[] = []
+  await eachRow(rows.length, signal, (i) => {
+    if (isMarked[rows[i] as number]) found.push(i)
+  })
+  return Int32Array.from(found)
 }
 
 /** The options for a group of `rows` vectors by itself, whose numbers enter the network as they are. */

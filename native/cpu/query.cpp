@@ -144,7 +144,10 @@ class QueryBlock {
     // The most probable bin first: after it, little of the others is near enough.
     std::size_t begin = 0;
     for (const std::size_t rank : {std::size_t{1}, index_.binCount()}) scan(std::exchange(begin, rank), rank);
-    for (std::size_t i = 0; i < count_; ++i) write(i);
+    for (std::size_t i = 0; i < count_; ++i) {
+      if (i + 1 < count_) prefetchShortlisted(i + 1);
+      write(i);
+    }
     return count_;
   }
 
@@ -195,29 +198,47 @@ class QueryBlock {
     forEachVisit([&](std::size_t i, std::size_t bin) {
       visitors_[nextVisits_[bin]++] = static_cast<std::uint32_t>(i);
     });
-    visited_.clear();
+    visits_.clear();
     for (std::size_t bin = 0; bin + 1 < firstVisits_.size(); ++bin) {
-      if (firstVisits_[bin] < firstVisits_[bin + 1]) visited_.push_back(static_cast<Id>(bin));
+      for (std::size_t v = firstVisits_[bin]; v < firstVisits_[bin + 1]; v += queriesPerTask) {
+        const std::size_t count = std::min(queriesPerTask, firstVisits_[bin + 1] - v);
+        visits_.push_back({static_cast<Id>(bin), std::span(visitors_).subspan(v, count)});
+      }
     }
-    for (std::size_t i = 0; i < visited_.size(); ++i) {
+    for (std::size_t i = 0; i < visits_.size(); ++i) {
       job_.check();
-      if (i + 1 < visited_.size()) index_.scan->prefetch(visited_[i + 1]);
-      const auto bin = static_cast<std::size_t>(visited_[i]);
-      const std::span visitors(visitors_.data() + firstVisits_[bin],
-                               firstVisits_[bin + 1] - firstVisits_[bin]);
-      for (std::size_t v = 0; v < visitors.size(); v += queriesPerTask)
-        visit(visited_[i], visitors.subspan(v, std::min(queriesPerTask, visitors.size() - v)));
+      visit(visits_[i], i + 1 < visits_.size() ? &visits_[i + 1] : nullptr);
     }
   }
 
-  void visit(Id bin, std::span<const std::uint32_t> visitors) {
-    std::array<const void*, queriesPerTask> prepared;
+  /// Queries that are compared with a bin together.
+  struct Visit {
+    Id bin;
+    std::span<const std::uint32_t> visitors;
+  };
+
+  void visit(const Visit& now, const Visit* next) {
+    std::array<const void*, queriesPerTask> prepared, upcoming;
     std::array<Shortlist*, queriesPerTask> lists;
-    for (std::size_t v = 0; v < visitors.size(); ++v) {
-      prepared[v] = preparedQuery(visitors[v]);
-      lists[v] = &lists_[visitors[v]];
+    const std::size_t count = now.visitors.size();
+    for (std::size_t v = 0; v < count; ++v) {
+      prepared[v] = preparedQuery(now.visitors[v]);
+      lists[v] = &lists_[now.visitors[v]];
     }
-    index_.scan->scanTogether({prepared.data(), visitors.size()}, bin, {lists.data(), visitors.size()});
+    Upcoming ahead;
+    if (next != nullptr) {
+      for (std::size_t v = 0; v < next->visitors.size(); ++v) upcoming[v] = preparedQuery(next->visitors[v]);
+      ahead = {next->bin, {upcoming.data(), next->visitors.size()}};
+    }
+    index_.scan->scanTogether({prepared.data(), count}, now.bin, {lists.data(), count}, ahead);
+  }
+
+  /// What ranking them reads.
+  void prefetchShortlisted(std::size_t i) {
+    for (const std::uint32_t row : lists_[i].rows()) {
+      __builtin_prefetch(&index_.bins.ids[row]);
+      prefetchRow(index_.bins.vectors, row);
+    }
   }
 
   void write(std::size_t i) {
@@ -238,7 +259,7 @@ class QueryBlock {
   std::vector<Shortlist> lists_;
   std::vector<std::size_t> firstVisits_, nextVisits_;
   std::vector<std::uint32_t> visitors_;  // queries, grouped by bin
-  std::vector<Id> visited_;
+  std::vector<Visit> visits_;
 };
 
 /// Bin by bin: each is read once for all queries of a block that ask for it.

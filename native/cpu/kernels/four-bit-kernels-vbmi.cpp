@@ -47,64 +47,108 @@ inline __m512i spread(const std::uint8_t* codes, std::size_t pairs) {
                                        loaded);
 }
 
-inline __m512i add(__m512i sums, const Entries& entries, const std::uint8_t* first,
-                   const std::uint8_t* second, __mmask64 present) {
-  const __m512i a = _mm512_maskz_permutexvar_epi8(present, entries.first, _mm512_loadu_si512(first));
-  const __m512i b = _mm512_maskz_permutexvar_epi8(present, entries.second, _mm512_loadu_si512(second));
+inline __m512i add(__m512i sums, const Entries& entries, const Entries& tables, __mmask64 present) {
+  const __m512i a = _mm512_maskz_permutexvar_epi8(present, entries.first, tables.first);
+  const __m512i b = _mm512_maskz_permutexvar_epi8(present, entries.second, tables.second);
   return _mm512_dpbusd_epi32(sums, _mm512_add_epi8(a, b), _mm512_set1_epi8(1));
 }
 
-inline __m512i widened(const std::uint8_t* bytes) {
-  return _mm512_maskz_cvtepu8_epi32(0xFFFF, _mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes)));
+/// Two blocks' vectors are judged together, in 16 bits: four of the first, four of the second, and so on.
+constexpr std::size_t blocksPerPair = 2;
+constexpr std::uint32_t firstOfPair = 0x0F0F0F0F;
+inline __m512i paired(__m512i first, __m512i second) {
+  return _mm512_packs_epi32(first, second);
 }
+inline __m512i paired(const std::uint8_t* first, const std::uint8_t* second) {
+  const auto widened = [](const std::uint8_t* bytes) {
+    return _mm512_maskz_cvtepu8_epi32(0xFFFF, _mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes)));
+  };
+  return paired(widened(first), widened(second));
+}
+constexpr std::array<std::int32_t, blocksPerPair * fourBitVectors> placesInPair = [] {
+  std::array<std::int32_t, blocksPerPair * fourBitVectors> places{};
+  for (std::size_t i = 0; i < places.size(); ++i)
+    places[i] = static_cast<std::int32_t>(i / 4 % 2 * fourBitVectors + i / 8 * 4 + i % 4);
+  return places;
+}();
 
-/// Writes the vectors that pass, without a branch for each.
-inline void keep(FourBitQuery& query, __m512i sums, __m512i factors, __m512i terms, std::uint32_t place) {
-  const __m512i steps = _mm512_sub_epi32(sums, _mm512_set1_epi32(query.zero));
-  const __m512i products = _mm512_mullo_epi32(_mm512_maskz_slli_epi32(0xFFFF, steps, 7), factors);
-  const __m512i values = _mm512_add_epi32(
-      _mm512_maskz_srai_epi32(0xFFFF, _mm512_add_epi32(products, _mm512_set1_epi32(1 << 14)), 15),
-      _mm512_maskz_srli_epi32(0xFFFF, _mm512_mullo_epi32(terms, _mm512_set1_epi32(query.termScale)), 8));
-  const __mmask16 mask = _mm512_cmple_epi32_mask(values, _mm512_set1_epi32(query.threshold));
-  if (mask == 0) return;
-  const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-  const __m512i places = _mm512_add_epi32(_mm512_set1_epi32(static_cast<int>(place)), lanes);
-  _mm512_storeu_si512(query.places + query.found, _mm512_maskz_compress_epi32(mask, places));
-  _mm512_storeu_si512(query.values + query.found, _mm512_maskz_compress_epi32(mask, values));
+/// Of a pair of blocks, as all queries see it.
+struct Pair {
+  __m512i factors, terms;
+  std::uint32_t place;
+  __mmask32 present;
+};
+
+template <int HALF>
+void write(FourBitQuery& query, __m512i pairValues, const Pair& pair, __mmask32 pairMask) {
+  const auto mask = static_cast<__mmask16>(pairMask >> (HALF * 16));
+  const __m256i values = _mm512_maskz_extracti64x4_epi64(0xF, pairValues, HALF);
+  const __m512i placed = _mm512_add_epi32(_mm512_set1_epi32(static_cast<int>(pair.place)),
+                                          _mm512_loadu_si512(placesInPair.data() + HALF * 16));
+  _mm512_storeu_si512(query.places + query.found, _mm512_maskz_compress_epi32(mask, placed));
+  _mm512_storeu_si512(query.values + query.found,
+                      _mm512_maskz_compress_epi32(mask, _mm512_maskz_cvtepi16_epi32(0xFFFF, values)));
   query.found += static_cast<std::size_t>(__builtin_popcount(mask));
 }
 
-template <std::size_t QUERIES>
-void compareTogether(FourBitQuery* queries, const std::uint8_t* block, std::size_t count,
+/// Writes the vectors that pass, without a branch for each.
+inline void keep(FourBitQuery& query, __m512i steps, const Pair& pair) {
+  const __m512i values = _mm512_add_epi16(
+      _mm512_mulhrs_epi16(steps, pair.factors),
+      _mm512_mulhi_epu16(pair.terms, _mm512_set1_epi16(static_cast<short>(query.termScale))));
+  const __mmask32 mask =
+      _mm512_mask_cmple_epi16_mask(pair.present, values, _mm512_set1_epi16(query.threshold));
+  if (mask == 0) return;
+  write<0>(query, values, pair, mask);
+  write<1>(query, values, pair, mask);
+}
+
+/// Adds what the blocks of a pair have at one place to all queries' sums; a table is loaded once for both.
+template <std::size_t Queries>
+inline void addTogether(const FourBitQuery* queries, std::size_t at, std::size_t tableBytes,
+                        const Entries& first, const Entries& second, __mmask64 present,
+                        __m512i (&sums)[Queries][blocksPerPair]) {
+#pragma GCC unroll 4
+  for (std::size_t q = 0; q < Queries; ++q) {
+    const std::uint8_t* const from = queries[q].tables + at;
+    const Entries tables = {_mm512_loadu_si512(from), _mm512_loadu_si512(from + tableBytes)};
+    sums[q][0] = add(sums[q][0], first, tables, present);
+    sums[q][1] = add(sums[q][1], second, tables, present);
+  }
+}
+
+template <std::size_t Queries>
+void compareTogether(FourBitQuery* queries, const std::uint8_t* blocks, std::size_t count,
                      const std::uint8_t* next) {
   const std::size_t pairs = queries[0].pairs, rest = pairs % pairsTogether;
   const std::size_t tableBytes = (pairs + pairsTogether - 1) / pairsTogether * 64;
-  const std::size_t whole = (pairs - rest) * fourBitVectors;
-  for (std::size_t q = 0; q < QUERIES; ++q) queries[q].found = 0;
-  for (std::size_t b = 0; b < count; ++b) {
-    __m512i sums[QUERIES];
+  const std::size_t whole = (pairs - rest) * fourBitVectors, blockBytes = fourBitBlockBytes(pairs);
+  const std::size_t factors = pairs * fourBitVectors, terms = factors + fourBitVectors;
+  constexpr __mmask32 all = ~__mmask32{0};
+  for (std::size_t q = 0; q < Queries; ++q) queries[q].found = 0;
+  for (std::size_t b = 0; b < count; b += blocksPerPair) {
+    // The last may be alone.
+    const bool isPair = b + 1 < count;
+    const std::uint8_t* const first = blocks + b * blockBytes;
+    const std::uint8_t* const second = isPair ? first + blockBytes : first;
+    const std::uint8_t* const ahead = next + b * blockBytes;
+    __m512i sums[Queries][blocksPerPair];
 #pragma GCC unroll 4
-    for (std::size_t q = 0; q < QUERIES; ++q) sums[q] = _mm512_setzero_si512();
-    const auto step = [&](const Entries& entries, std::size_t at, __mmask64 present)
-                          __attribute__((always_inline)) {
-#pragma GCC unroll 4
-                            for (std::size_t q = 0; q < QUERIES; ++q) {
-                              const std::uint8_t* const tables = queries[q].tables + at;
-                              sums[q] = add(sums[q], entries, tables, tables + tableBytes, present);
-                            }
-                          };
+    for (std::size_t q = 0; q < Queries; ++q) sums[q][0] = sums[q][1] = _mm512_set1_epi32(-queries[q].zero);
     for (std::size_t at = 0; at < whole; at += 64) {
-      _mm_prefetch(reinterpret_cast<const char*>(next + at), _MM_HINT_T1);
-      step(entriesOf(_mm512_loadu_si512(block + at)), at, everywhere);
+      _mm_prefetch(reinterpret_cast<const char*>(ahead + at), _MM_HINT_T1);
+      _mm_prefetch(reinterpret_cast<const char*>(ahead + blockBytes + at), _MM_HINT_T1);
+      addTogether(queries, at, tableBytes, entriesOf(_mm512_loadu_si512(first + at)),
+                  entriesOf(_mm512_loadu_si512(second + at)), everywhere, sums);
     }
-    if (rest != 0) step(entriesOf(spread(block + whole, rest)), whole, rests[rest].present);
-    const __m512i factors = widened(block + pairs * fourBitVectors);
-    const __m512i terms = widened(block + (pairs + 1) * fourBitVectors);
+    if (rest != 0)
+      addTogether(queries, whole, tableBytes, entriesOf(spread(first + whole, rest)),
+                  entriesOf(spread(second + whole, rest)), rests[rest].present, sums);
+    const Pair pair = {_mm512_maskz_slli_epi16(all, paired(first + factors, second + factors), 7),
+                       _mm512_maskz_slli_epi16(all, paired(first + terms, second + terms), 8),
+                       static_cast<std::uint32_t>(b * fourBitVectors), isPair ? all : firstOfPair};
 #pragma GCC unroll 4
-    for (std::size_t q = 0; q < QUERIES; ++q)
-      keep(queries[q], sums[q], factors, terms, static_cast<std::uint32_t>(b * fourBitVectors));
-    block += fourBitBlockBytes(pairs);
-    next += fourBitBlockBytes(pairs);
+    for (std::size_t q = 0; q < Queries; ++q) keep(queries[q], paired(sums[q][0], sums[q][1]), pair);
   }
 }
 

@@ -8,7 +8,7 @@ namespace neural_lsh::cpu {
 enum class InstructionSet { baseline, avx2, avx512, vnni, vbmi };
 
 /// The best that this CPU has. The environment variable NEURAL_LSH_KERNELS = baseline | avx2 | avx512 | vnni
-/// | vbmi | vbmi asks for a lesser one (what the CPU does not have is not taken).
+/// | vbmi asks for a lesser one (what the CPU does not have is not taken).
 InstructionSet instructionSet();
 
 /// Its name in that variable.

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <limits>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 #include "../../core/aligned-buffer.h"
@@ -166,13 +167,14 @@ class ByteScan final : public Scan {
     }
   }
 
-  void scanTogether(std::span<const void* const> prepared, Id bin,
-                    std::span<Shortlist* const> nearest) const override {
+  void scanTogether(std::span<const void* const> prepared, Id bin, std::span<Shortlist* const> nearest,
+                    const Upcoming& next) const override {
     // Queries without low parts and those with, in turns of queriesTogether.
     std::array<const void*, queriesTogether> queries;
     std::array<Shortlist*, queriesTogether> lists;
     const std::size_t blocks = blockCount(static_cast<std::size_t>(bin));
     for (std::size_t block = 0; block < blocks; block += blocksPerCall) {
+      Id ahead = next.bin.value_or(bin);
       for (const bool hasLow : {false, true}) {
         std::size_t count = 0;
         for (std::size_t i = 0; i < prepared.size(); ++i) {
@@ -181,8 +183,8 @@ class ByteScan final : public Scan {
             lists[count++] = nearest[i];
           }
           if (count == queriesTogether || (count > 0 && i + 1 == prepared.size())) {
-            compare(std::span(queries).first(count), blocksFrom(bin, block, bin), rowOf(bin, block),
-                    std::span(lists).first(count));
+            compare(std::span(queries).first(count), blocksFrom(bin, block, std::exchange(ahead, bin)),
+                    rowOf(bin, block), std::span(lists).first(count));
             count = 0;
           }
         }

@@ -172,12 +172,16 @@ class FourBitScan final : public Scan {
     }
   }
 
-  void scanTogether(std::span<const void* const> prepared, Id bin,
-                    std::span<Shortlist* const> nearest) const override {
+  void scanTogether(std::span<const void* const> prepared, Id bin, std::span<Shortlist* const> nearest,
+                    const Upcoming& next) const override {
     const auto at = static_cast<std::size_t>(bin);
     const std::size_t count = blocksIn(at);
     const std::size_t calls =
         std::max<std::size_t>(1, chunkBytes / (blocksPerCall * fourBitBlockBytes(pairs_)));
+    const std::span<const std::uint8_t> ahead = next.bin && *next.bin != bin
+                                                    ? blocksSpan(static_cast<std::size_t>(*next.bin))
+                                                    : std::span<const std::uint8_t>{};
+    if (next.bin) prefetchMean(static_cast<std::size_t>(*next.bin));
     for (std::size_t first = 0; first < prepared.size(); first += queriesPerChunk) {
       const std::size_t queries = std::min(queriesPerChunk, prepared.size() - first);
       std::array<BinQuery, queriesPerChunk> queriesOfBin;
@@ -186,8 +190,11 @@ class FourBitScan final : public Scan {
         const std::size_t end = std::min(count, chunk + calls * blocksPerCall);
         for (std::size_t i = 0; i < queries; i += fourBitQueriesTogether) {
           const std::size_t together = std::min(fourBitQueriesTogether, queries - i);
+          if (chunk == 0) prefetchPrepared(prepared, next.prepared, first + queries + i, together);
           for (std::size_t block = chunk; block < end; block += blocksPerCall) {
-            compare({queriesOfBin.data() + i, together}, at, block, nullptr,
+            const std::size_t offset = block * fourBitBlockBytes(pairs_);
+            const bool isAhead = first + i == 0 && offset < ahead.size();
+            compare({queriesOfBin.data() + i, together}, at, block, isAhead ? ahead.data() + offset : nullptr,
                     nearest.subspan(first + i, together));
           }
         }
@@ -238,6 +245,16 @@ class FourBitScan final : public Scan {
     for (std::size_t i = 0; i < std::min(numbers() * sizeof(std::uint16_t), prefetchedBytes); i += lineBytes)
       __builtin_prefetch(mean + i);
     __builtin_prefetch(&binTerms_[bin]);
+  }
+
+  /// Asks for those from `first` on, counted through both lists.
+  void prefetchPrepared(std::span<const void* const> prepared, std::span<const void* const> next,
+                        std::size_t first, std::size_t count) const {
+    for (std::size_t i = first; i < std::min(first + count, prepared.size() + next.size()); ++i) {
+      const void* const query = i < prepared.size() ? prepared[i] : next[i - prepared.size()];
+      const auto* const bytes = static_cast<const std::uint8_t*>(query);
+      for (std::size_t at = 0; at < preparedBytes(); at += lineBytes) __builtin_prefetch(bytes + at, 0, 2);
+    }
   }
 
   /// |q - m|^2 or -<q, m>.

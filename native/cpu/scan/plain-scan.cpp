@@ -45,11 +45,12 @@ class PlainScan final : public Scan {
 
   void scan(const void* prepared, Id bin, Shortlist& nearest) const override {
     Shortlist* const list = &nearest;
-    scanTogether({&prepared, 1}, bin, {&list, 1});
+    scanTogether({&prepared, 1}, bin, {&list, 1}, {});
   }
 
-  void scanTogether(std::span<const void* const> prepared, Id bin,
-                    std::span<Shortlist* const> nearest) const override {
+  void scanTogether(std::span<const void* const> prepared, Id bin, std::span<Shortlist* const> nearest,
+                    const Upcoming& next) const override {
+    if (next.bin) prefetch(*next.bin);
     const StoredVectors& vectors = bins_.vectors;
     const auto begin = static_cast<std::size_t>(bins_.offsets[static_cast<std::size_t>(bin)]);
     const auto end = static_cast<std::size_t>(bins_.offsets[static_cast<std::size_t>(bin) + 1]);

@@ -33,6 +33,12 @@ struct StoredBins {
 /// Of candidates by float32 distances, so many beyond those that are wanted hold the nearest by exact ones.
 inline constexpr std::size_t roughMargin = 8;
 
+/// What several queries are scanned for next; nothing at the end.
+struct Upcoming {
+  std::optional<Id> bin;
+  std::span<const void* const> prepared;
+};
+
 /// One way to compare. Safe to use from several threads at once.
 class Scan {
  public:
@@ -61,10 +67,10 @@ class Scan {
     prefetch(next);
     scan(prepared, bin, nearest);
   }
-  /// The same for several queries while the bin is in the cache; the result is that of one scan after
-  /// another.
+  /// The same for several queries while the bin is in the cache, and what comes next on its way there; the
+  /// result is that of one scan after another.
   virtual void scanTogether(std::span<const void* const> prepared, Id bin,
-                            std::span<Shortlist* const> nearest) const = 0;
+                            std::span<Shortlist* const> nearest, const Upcoming& next) const = 0;
 };
 
 /// Row-major floats or bytes as they are, in float32.

@@ -5,6 +5,7 @@ import { groupIntoBins } from './bins.js'
 import { kmeans } from './kmeans.js'
 import { exactSearch, knnGraph } from './knn-graph.js'
 import { partition } from './partition.js'
+import { projectionPartition } from './projection-partition.js'
 import { TypescriptSearcher } from './searcher.js'
 import { similarityGraph } from './similarity-graph.js'
 import { checkState } from './state-checks.js'
@@ -35,10 +36,10 @@ export function createTypescriptEngine(): Engine {
     similarityGraph,
     partition,
     kmeans,
+    projectionPartition,
     groupIntoBins,
     // What a build asks for first: it is to fail before the long stages, not after them.
     areBytes: cannotBuild,
-    projectionPartition: cannotBuild,
     trainClassifier: cannotBuild,
     calibrateToNeighbors: cannotBuild,
     assignToBins: cannotBuild,

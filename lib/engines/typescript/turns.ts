@@ -14,7 +14,10 @@ export async function runInTurns<T>(steps: Steps<T>, total: number, { signal, on
   let done = 0
   let turn = performance.now()
   for (let step = steps.next(); ; step = steps.next()) {
-    if (step.done) return step.value
+    if (step.done) {
+      onProgress?.(total, total)
+      return step.value
+    }
     done += step.value
     if (performance.now() - turn < longestTurn) continue
     onProgress?.(Math.min(done, total), total)

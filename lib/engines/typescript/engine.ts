@@ -2,6 +2,7 @@
 import { EngineError } from '../../errors.js'
 import type { Engine, JobOptions, SearchState } from '../engine.js'
 import { groupIntoBins } from './bins.js'
+import { encodeFourBits } from './four-bit-codes.js'
 import { kmeans } from './kmeans.js'
 import { exactSearch, knnGraph } from './knn-graph.js'
 import { partition } from './partition.js'
@@ -37,12 +38,12 @@ export function createTypescriptEngine(): Engine {
     partition,
     kmeans,
     projectionPartition,
+    encodeFourBits,
     groupIntoBins,
     // What a build asks for first: it is to fail before the long stages, not after them.
     areBytes: cannotBuild,
     trainClassifier: cannotBuild,
     calibrateToNeighbors: cannotBuild,
-    assignToBins: cannotBuild,
-    encodeFourBits: cannotBuild
+    assignToBins: cannotBuild
   }
 }

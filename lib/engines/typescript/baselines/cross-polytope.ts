@@ -1,8 +1,8 @@
 /** Cross-polytope hashing (Andoni, Indyk, Laarhoven, Razenshteyn & Schmidt, NIPS 2015): a row's bin is the vertex +-e_i that is
  * nearest to it after a pseudo-random rotation, or one such vertex of each of several. */
 import { SplitMix } from '../split-mix.js'
-import type { Steps } from '../turns.js'
-import { eachProjected, type Projections, type Rows, uncounted } from './projections.js'
+import { type Steps, uncounted } from '../turns.js'
+import { eachProjected, type Projections, type Rows } from './projections.js'
 
 const rounds = 3
 

@@ -2,9 +2,9 @@
  * a rank along a direction of its own. */
 import { dotProduct } from '../distances.js'
 import { SplitMix } from '../split-mix.js'
-import type { Steps } from '../turns.js'
+import { type Steps, uncounted } from '../turns.js'
 import { principalDirections } from './principal-directions.js'
-import { type Projections, type Rows, rowCount, uncounted } from './projections.js'
+import { type Projections, type Rows, rowCount } from './projections.js'
 import { ascending, type Place, placeOfRank } from './rank.js'
 import { orthonormalize, randomNormals } from './small-matrices.js'
 

@@ -1,9 +1,9 @@
 /** Iterative quantization (Gong & Lazebnik, CVPR 2011): bins are the codes of the signs of the rows' first principal
  * components, turned so that they lie as near to +-1 as a rotation can bring them. */
 import { SplitMix } from '../split-mix.js'
-import type { Steps } from '../turns.js'
+import { type Steps, uncounted } from '../turns.js'
 import { type PrincipalDirections, principalDirections } from './principal-directions.js'
-import { eachProjected, type Projections, type Rows, rowCount, uncounted } from './projections.js'
+import { eachProjected, type Projections, type Rows, rowCount } from './projections.js'
 import { Matrix, norm, orthogonalizeByRotations, orthonormalize, randomNormals } from './small-matrices.js'
 
 const rowsOfStep = 64

@@ -42,11 +42,3 @@ export function* eachProjected(
     yield some
   }
 }
-
-/** The same steps, which do not count as work. */
-export function* uncounted<T>(steps: Steps<T>): Steps<T> {
-  for (let step = steps.next(); ; step = steps.next()) {
-    if (step.done) return step.value
-    yield 0
-  }
-}

@@ -14,7 +14,7 @@ export interface WorkerSource {
 
 export class WorkerPool implements Pool {
   private readonly source: WorkerSource
-  private readonly workers: Worker[] = []
+  private workers: Worker[] = []
   private isBusy = false
   private cannotStart = false
 
@@ -50,8 +50,10 @@ export class WorkerPool implements Pool {
   private async start(): Promise<void> {
     const worker = this.source.start()
     this.workers.push(worker)
-    worker.once('exit', () => this.workers.splice(this.workers.indexOf(worker), 1))
-    worker.on('error', () => {}) // whoever waits for it hears of it; nobody need, when it is idle
+    const forget = () => {
+      this.workers = this.workers.filter((one) => one !== worker)
+    }
+    worker.on('error', forget).on('exit', forget)
     await new Promise<void>((resolve, reject) => {
       worker.once('message', () => resolve())
       worker.once('error', reject)

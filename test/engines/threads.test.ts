@@ -23,6 +23,9 @@ class CountingPool implements Pool {
   get threads() {
     return this.pool.threads
   }
+  get worthwhile() {
+    return this.pool.worthwhile
+  }
   async gather(threads: number): Promise<Crew | undefined> {
     const crew = await this.pool.gather(threads)
     this.gathered.push(crew?.threads ?? 1)

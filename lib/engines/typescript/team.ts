@@ -5,9 +5,6 @@
 import type { JobOptions } from '../engine.js'
 import { Progress, type Steps } from './turns.js'
 
-/** From how many multiplications on a job wakes workers: one thread does about so many while they start. */
-const worthWorkers = 2e8
-
 const numbersOfStep = 1 << 17
 
 /** What several threads can do at once. Workers know it by its name (tasks.ts). */
@@ -37,12 +34,14 @@ export interface Crew {
 export interface Pool {
   /** How many work at once. */
   readonly threads: number
+  /** How many multiplications a job must take to be worth waking them. */
+  readonly worthwhile: number
   /** So many threads (0: all); undefined where they are busy with another job or cannot start. */
   gather(threads: number): Promise<Crew | undefined>
 }
 
 /** No threads but this one. */
-export const alone: Pool = { threads: 1, gather: async () => undefined }
+export const alone: Pool = { threads: 1, worthwhile: Number.POSITIVE_INFINITY, gather: async () => undefined }
 
 export interface Work {
   /** Units in which progress is counted. */
@@ -59,7 +58,7 @@ export async function withTeam<T>(
   body: (team: Team) => Promise<T>
 ): Promise<T> {
   job.signal?.throwIfAborted()
-  const deserved = job.threads !== 1 && multiplications >= worthWorkers
+  const deserved = job.threads !== 1 && multiplications >= pool.worthwhile
   const crew = deserved ? await pool.gather(job.threads) : undefined
   try {
     const progress = new Progress(total, job)

@@ -5,6 +5,7 @@ import type { Progress } from '../turns.js'
 import { type Answer, errorOf, type Order, shared, threadError } from './messages.js'
 
 const mostPerCore = 2 // threads: more gain nothing
+const whileStarting = 2e8 // multiplications: one thread does about so many until workers are there
 
 /** Where workers come from. */
 export interface WorkerSource {
@@ -13,13 +14,15 @@ export interface WorkerSource {
 }
 
 export class WorkerPool implements Pool {
+  readonly worthwhile: number
   private readonly source: WorkerSource
   private workers: Worker[] = []
   private isBusy = false
   private cannotStart = false
 
-  constructor(source: WorkerSource) {
+  constructor(source: WorkerSource, worthwhile = whileStarting) {
     this.source = source
+    this.worthwhile = worthwhile
   }
 
   get threads(): number {

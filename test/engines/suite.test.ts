@@ -140,6 +140,7 @@ for (const [name, engine] of engines) {
     await fc.assert(
       fc.asyncProperty(sampleOf(60), spoiled, share, async ({ vectors, dimensions }, [value, message], place) => {
         const at = Math.floor(place * (vectors.length - 1))
+        vectors.fill(7) // nothing else is wrong with them
         vectors[at] = value
         for (const metric of ['euclidean', 'cosine'] as const) {
           const error = await t.throwsAsync(engine.prepareVectors(vectors, dimensions, metric, 'vectors', job), {
@@ -172,7 +173,7 @@ for (const [name, engine] of engines) {
   })
 
   test(`${name}: partitions keep their bound, and the cut is what they say`, async (t) => {
-    const options = fc.record({ bins: fc.integer({ min: 1, max: 9 }), imbalance: fc.constantFrom(0.03, 0.1, 0.5) })
+    const options = fc.record({ bins: fc.integer({ min: 2, max: 9 }), imbalance: fc.constantFrom(0.03, 0.1, 0.5) })
     await fc.assert(
       fc.asyncProperty(sampleOf(250, 20), options, async ({ vectors, dimensions, rows }, { bins, imbalance }) => {
         const knn = { neighbors: 4, method: 'exact', seed: 1 } as const
@@ -326,7 +327,8 @@ async function stateOf({ vectors, dimensions, rows }: Sample, bins: number): Pro
       parameters: Float32Array.from([...made.weights, ...made.biases]),
       buffers: new Float32Array(0),
       input: { unitLength: false, mean: new Float32Array(dimensions), scale: new Float32Array(dimensions).fill(1) },
-      temperature: 5
+      // So that probabilities are not all 0 or 1, where the native router computes in bytes.
+      temperature: 1 + dimensions * vectors.reduce((most, x) => Math.max(most, Math.abs(x)), 0) ** 2
     }
   }
 }

@@ -16,7 +16,7 @@ const job = { threads: 2 }
 const engines: [string, Engine][] = [
   ['native', createNativeEngine()],
   ['typescript', createTypescriptEngine()],
-  ['typescript on workers', createTypescriptEngine(new WorkerPool({ ...nodeWorkers, cores: 2 }, 0))]
+  ['typescript on workers', createTypescriptEngine(new WorkerPool({ ...nodeWorkers, cores: 2 }, { worthwhile: 0 }))]
 ]
 const [[, reference]] = engines as [[string, Engine]]
 

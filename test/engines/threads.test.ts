@@ -189,6 +189,38 @@ test.serial('a job that comes while threads are busy does without them', async (
   t.deepEqual(pool.gathered.slice(before).sort(), [1, 2])
 })
 
+test.serial('jobs of any size, aborted or not, use the same memory; idle workers end, and start again', async (t) => {
+  const workers: Worker[] = []
+  const start = () => {
+    const worker = source.start()
+    workers.push(worker)
+    return worker
+  }
+  const engine = createTypescriptEngine(new WorkerPool({ cores: 2, start }, { worthwhile: 0, longestIdle: 500 }))
+  const vectors = clustered(30_000, 64, 50)
+  async function stopped(rows: number) {
+    const controller = new AbortController()
+    setTimeout(() => controller.abort(), 60)
+    const job = { threads: 2, signal: controller.signal }
+    const graph = engine.knnGraph(vectors.subarray(0, rows * 64), 64, 'euclidean', exact, job)
+    await t.throwsAsync(graph, { any: true, name: 'AbortError' })
+  }
+  const sizes = [30_000, 20_000, 29_000, 25_000]
+  for (const rows of sizes) await stopped(rows)
+  const before = process.memoryUsage().arrayBuffers
+  for (const rows of [...sizes, ...sizes]) await stopped(rows)
+  const grown = process.memoryUsage().arrayBuffers - before
+  t.true(grown < vectors.byteLength, `${grown} bytes more`)
+  t.is(workers.length, 2)
+  const alive = setInterval(() => {}, 100) // as nothing else here keeps the process
+  await Promise.all(workers.map((worker) => new Promise((resolve) => worker.once('exit', resolve))))
+  clearInterval(alive)
+  const few = { ...exact, neighbors: 3 }
+  const graph = (threads: number) => engine.knnGraph(vectors.subarray(0, 640), 64, 'euclidean', few, { threads })
+  t.deepEqual(await graph(2), await graph(1))
+  t.is(workers.length, 4)
+})
+
 // ----------------------------------------------------------------------------------------- where something goes wrong
 
 const notThere = (start: () => Worker): WorkerSource => ({ cores: 2, start })

@@ -34,7 +34,11 @@ export interface Question {
 export const blocksOf = (rows: number) => Math.ceil(rows / blockRows)
 
 /** A unit of work is a pair of blocks. Beside the result, each thread has 12 bytes for every entry of its lists. */
-export async function exactNeighbors(team: Team, asked: Question): Promise<Nearest> {
+export function exactNeighbors(team: Team, asked: Question): Promise<Nearest> {
+  return team.scoped(() => findNeighbors(team, asked))
+}
+
+async function findNeighbors(team: Team, asked: Question): Promise<Nearest> {
   const vectors = await team.share(asked.vectors)
   const question = { ...asked, vectors, queries: asked.isGraph ? vectors : await team.share(asked.queries) }
   const { dimensions, k, isGraph } = question
@@ -43,8 +47,8 @@ export async function exactNeighbors(team: Team, asked: Question): Promise<Neare
   // A few more than k, which are ranked by their true distances in the end, as |a|^2 + |b|^2 - 2ab loses some digits.
   const capacity = Math.min(columns - (isGraph ? 1 : 0), k + Math.max(4, k >> 3))
   const lists = Array.from({ length: team.threads }, () => ({
-    ids: team.zeros(Int32Array, rows * capacity),
-    distances: team.zeros(Float64Array, rows * capacity)
+    ids: team.room(Int32Array, rows * capacity),
+    distances: team.room(Float64Array, rows * capacity)
   }))
   const terms = {
     rowTerms: team.zeros(Float64Array, rows),
@@ -54,8 +58,8 @@ export async function exactNeighbors(team: Team, asked: Question): Promise<Neare
   await team.inTurns(prepareTerms(question, terms))
   const chunks = Math.ceil(blocksOf(columns) / blocksOfPart)
   await team.run(scanBlocks, { question, terms, capacity, lists }, blocksOf(rows) * chunks)
-  const ids = team.zeros(Int32Array, rows * k)
-  const distances = team.zeros(Float32Array, rows * k)
+  const ids = team.room(Int32Array, rows * k)
+  const distances = team.room(Float32Array, rows * k)
   await team.run(rankRows, { question, capacity, lists, ids, distances }, Math.ceil(rows / rowsOfPart))
   return { ids: await team.keep(ids), distances: await team.keep(distances) }
 }

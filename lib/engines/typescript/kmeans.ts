@@ -90,7 +90,7 @@ async function train(
   iterations: number,
   random: Random
 ): Promise<Float32Array<ArrayBuffer>> {
-  const centroids = team.zeros(Float32Array, bins * points.dimensions)
+  const centroids = team.room(Float32Array, bins * points.dimensions)
   const labels = team.zeros(Int32Array, points.rows)
   await team.inTurns(seedLabels(points, bins, centroids, labels, random))
   for (let iteration = 0; ; iteration++) {

@@ -76,10 +76,10 @@ export class TypescriptSearcher implements Searcher {
     const [count, { k }] = [this.#countOf(given), request]
     const queries = await team.share(given)
     const result = {
-      ids: team.zeros(Int32Array, count * k),
-      distances: team.zeros(Float32Array, count * k),
-      candidates: team.zeros(Int32Array, count),
-      probes: team.zeros(Int32Array, count)
+      ids: team.room(Int32Array, count * k),
+      distances: team.room(Float32Array, count * k),
+      candidates: team.room(Int32Array, count),
+      probes: team.room(Int32Array, count)
     }
     if (team.threads > 1) this.#shared ??= await sharedState(team, this.#state)
     const state = this.#shared ?? this.#state
@@ -235,13 +235,13 @@ async function sharedState(team: Team, state: SearchState): Promise<SearchState>
   return {
     ...state,
     codes: undefined,
-    vectors: await team.share(state.vectors),
-    bins: { offsets: await team.share(bins.offsets), ids: await team.share(bins.ids) },
+    vectors: await team.shareForLong(state.vectors),
+    bins: { offsets: await team.shareForLong(bins.offsets), ids: await team.shareForLong(bins.ids) },
     classifier: {
       ...classifier,
-      parameters: await team.share(parameters),
-      buffers: await team.share(buffers),
-      input: { ...input, mean: await team.share(input.mean), scale: await team.share(input.scale) }
+      parameters: await team.shareForLong(parameters),
+      buffers: await team.shareForLong(buffers),
+      input: { ...input, mean: await team.shareForLong(input.mean), scale: await team.shareForLong(input.scale) }
     }
   }
 }

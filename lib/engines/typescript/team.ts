@@ -3,6 +3,7 @@
  * the same: a task is cut into the same parts for any number of threads, and each writes where no other does.
  */
 import type { JobOptions } from '../engine.js'
+import type { SharedMemory } from './shared-memory.js'
 import { Progress, type Steps } from './turns.js'
 
 const numbersOfStep = 1 << 17
@@ -18,6 +19,8 @@ export interface Task<Given> {
 /** Threads that are at a job's disposal until they are released. */
 export interface Crew {
   readonly threads: number
+  /** For the job. */
+  readonly memory: SharedMemory
   /** Does all parts of a task. Rejects with the signal's reason, what onProgress throws, or the error of the first part that
    * has failed. */
   run<Given>(
@@ -71,7 +74,7 @@ export async function withTeam<T>(
 }
 
 type Numbers = Float32Array | Float64Array | Int32Array | Uint8Array
-type Kind<Array extends Numbers> = new (memory: ArrayBufferLike) => Array
+type Kind<Array extends Numbers> = new (memory: ArrayBufferLike, offset: number, length: number) => Array
 
 export class Team {
   readonly threads: number
@@ -106,22 +109,44 @@ export class Team {
     return this.crew.run(task, given, parts, this.progress, this.signal)
   }
 
-  /** Zeros that all threads see. */
-  zeros<Array extends Numbers>(kind: Kind<Array> & { BYTES_PER_ELEMENT: number }, length: number): Array {
+  /** Room for numbers, which now have any value, where all threads see them; it is gone when the job is over. */
+  room<Array extends Numbers>(kind: Kind<Array> & { BYTES_PER_ELEMENT: number }, length: number): Array {
     const bytes = length * kind.BYTES_PER_ELEMENT
-    return new kind(this.crew ? new SharedArrayBuffer(bytes) : new ArrayBuffer(bytes))
+    return new kind(this.crew ? this.crew.memory.take(bytes) : new ArrayBuffer(bytes), 0, length)
   }
 
-  /** The array where all threads see it: a copy, unless it lies there already. */
+  /** The same for numbers that are few, all 0. */
+  zeros<Array extends Numbers>(kind: Kind<Array> & { BYTES_PER_ELEMENT: number }, length: number): Array {
+    const numbers = this.room(kind, length)
+    numbers.fill(0)
+    return numbers
+  }
+
+  /** The array where all threads see it until the job is over: a copy, unless it lies there already. */
   async share<Array extends Numbers>(array: Array): Promise<Array> {
     if (!this.crew || array.buffer instanceof SharedArrayBuffer) return array
+    return this.inTurns(copied(array, this.crew.memory.take(array.byteLength)))
+  }
+
+  /** A copy that all threads see for as long as it is used. */
+  shareForLong<Array extends Numbers>(array: Array): Promise<Array> {
     return this.inTurns(copied(array, new SharedArrayBuffer(array.byteLength)))
   }
 
-  /** A result for the user, out of the threads' sight. */
+  /** A result that outlives the job, out of the threads' sight. */
   async keep<Array extends Numbers>(array: Array): Promise<Array> {
     if (!this.crew) return array
     return this.inTurns(copied(array, new ArrayBuffer(array.byteLength)))
+  }
+
+  /** What the body takes of the shared memory is free again after it. */
+  async scoped<T>(body: () => Promise<T>): Promise<T> {
+    const mark = this.crew?.memory.mark ?? 0
+    try {
+      return await body()
+    } finally {
+      this.crew?.memory.giveBack(mark)
+    }
   }
 }
 
@@ -131,7 +156,7 @@ function* allParts<Given>(task: Task<Given>, given: Given, parts: number): Steps
 }
 
 function* copied<Array extends Numbers>(from: Array, memory: ArrayBufferLike): Steps<Array> {
-  const to = new (from.constructor as Kind<Array>)(memory)
+  const to = new (from.constructor as Kind<Array>)(memory, 0, from.length)
   for (let first = 0; first < from.length; first += numbersOfStep) {
     to.set(from.subarray(first, first + numbersOfStep), first)
     yield 0

@@ -1,5 +1,7 @@
-/** Worker threads that are started when a job first deserves them and kept for the next one. They keep no process alive. */
+/** Worker threads that are started when a job first deserves them and kept for some time, with the memory that they share, for
+ * the next one. They keep no process alive. */
 import type { Worker } from 'node:worker_threads'
+import { SharedMemory } from '../shared-memory.js'
 import type { Crew, Pool, Task } from '../team.js'
 import type { Progress } from '../turns.js'
 import { type Answer, errorOf, type Order, shared, threadError } from './messages.js'
@@ -16,13 +18,18 @@ export interface WorkerSource {
 export class WorkerPool implements Pool {
   readonly worthwhile: number
   private readonly source: WorkerSource
+  private readonly longestIdle: number
   private workers: Worker[] = []
+  private readonly memory = new SharedMemory()
   private isBusy = false
+  private idle: NodeJS.Timeout | undefined
   private cannotStart = false
 
-  constructor(source: WorkerSource, worthwhile = whileStarting) {
+  /** `longestIdle`: milliseconds after which workers without a job end. */
+  constructor(source: WorkerSource, { worthwhile = whileStarting, longestIdle = 10_000 } = {}) {
     this.source = source
     this.worthwhile = worthwhile
+    this.longestIdle = longestIdle
   }
 
   get threads(): number {
@@ -33,21 +40,30 @@ export class WorkerPool implements Pool {
     const threads = Math.min(wanted || this.source.cores, mostPerCore * this.source.cores)
     if (threads < 2 || this.isBusy || this.cannotStart) return undefined
     this.isBusy = true
+    clearTimeout(this.idle)
     try {
       const missing = Math.max(0, threads - this.workers.length)
       await Promise.all(Array.from({ length: missing }, () => this.start()))
     } catch {
       this.cannotStart = true
-      for (const worker of this.workers) void worker.terminate()
       this.isBusy = false
+      this.end()
       return undefined
     }
     const crew = this.workers.slice(0, threads)
     for (const worker of crew) worker.ref()
-    return new WorkerCrew(crew, () => {
+    return new WorkerCrew(crew, this.memory, () => {
       for (const worker of crew) worker.unref()
+      this.memory.giveBack(0)
       this.isBusy = false
+      this.idle = setTimeout(() => this.end(), this.longestIdle).unref()
     })
+  }
+
+  private end(): void {
+    for (const worker of this.workers) void worker.terminate()
+    this.workers = []
+    this.memory.clear()
   }
 
   private async start(): Promise<void> {
@@ -67,11 +83,13 @@ export class WorkerPool implements Pool {
 }
 
 class WorkerCrew implements Crew {
-  private readonly workers: readonly Worker[]
+  readonly memory: SharedMemory
   readonly release: () => void
+  private readonly workers: readonly Worker[]
 
-  constructor(workers: readonly Worker[], release: () => void) {
+  constructor(workers: readonly Worker[], memory: SharedMemory, release: () => void) {
     this.workers = workers
+    this.memory = memory
     this.release = release
   }
 

@@ -77,6 +77,15 @@ test.serial('k-means does not depend on threads, with bounded bins and without',
   }
 })
 
+test.serial('codes of four bits do not depend on threads', async (t) => {
+  const { vectors, dimensions } = await words
+  const labels = Int32Array.from({ length: vectors.length / dimensions }, (_, row) => (row * row) % 7)
+  const to = new Float32Array(vectors.length)
+  const grouped = await engine.groupIntoBins(labels, 9, { from: vectors, to, dimensions }, { threads: 1 })
+  const state = { metric: 'euclidean', dimensions, bins: grouped, vectors: to } as const
+  t.true(onOrdinaryMemory(await isSame(t, (job) => engine.encodeFourBits(state, 1, job))))
+})
+
 /** An index whose bins are those of a k-means. */
 async function opened(queriesBy = createTypescriptEngine(pool)) {
   const { vectors, dimensions } = await words

@@ -49,7 +49,7 @@ export function createTypescriptEngine(pool: Pool = alone): Engine {
     partition,
     kmeans: (vectors, dimensions, options, job) => kmeans(vectors, dimensions, options, job, pool),
     projectionPartition,
-    encodeFourBits,
+    encodeFourBits: (state, seed, job) => encodeFourBits(state, seed, job, pool),
     groupIntoBins,
     // What a build asks for first: it is to fail before the long stages, not after them.
     areBytes: cannotBuild,

@@ -3,53 +3,77 @@
 import type { FourBitCodes, JobOptions, SearchState } from '../engine.js'
 import type { Stored } from './products.js'
 import { SplitMix } from './split-mix.js'
-import { runInTurns, type Steps } from './turns.js'
+import { alone, type Pool, type Task, type Team, withTeam } from './team.js'
+import type { Steps } from './turns.js'
 
 const entries = 16
 const width = 2 // numbers of a part
 const sampleRows = 16_384 // a thousand an entry
 const rounds = 16 // of Lloyd's algorithm; later ones change the error by less than 0.1 %
 const numbersOfStep = 1 << 14
+const rowsOfPart = 1024
 const { fround } = Math
 
 /** Vectors in the order of their bins. */
 export type StoredBins = Pick<SearchState, 'dimensions' | 'bins' | 'vectors'>
 
-/** A row, and the bin in which it is. */
-interface Place {
-  bin: number
-  row: number
+/** FourBitCodes that may lie in shared memory. */
+interface Codes {
+  codes: Uint8Array
+  codebooks: Float32Array
+  means: Float32Array
+  columns: Int32Array
+}
+
+/** Rows, and the bins in which they are. */
+interface Places {
+  bins: Int32Array
+  rows: Int32Array
 }
 
 export function encodeFourBits(
-  { dimensions, bins, vectors }: StoredBins,
+  stored: StoredBins,
   seed: number,
-  job: JobOptions
+  job: JobOptions,
+  pool: Pool = alone
 ): Promise<FourBitCodes> {
-  return runInTurns(encodingSteps({ dimensions, bins, vectors }, seed), bins.ids.length, job)
+  const rows = stored.bins.ids.length
+  const distances = (rows + Math.min(rows, sampleRows) * rounds) * partsOf(stored) * entries
+  // Each takes as long as eight multiplications, because of its roundings.
+  return withTeam(pool, job, { total: rows, multiplications: 8 * distances }, (team) => encode(team, stored, seed))
 }
 
 /** A unit of work is a row that is encoded. */
-function* encodingSteps(stored: StoredBins, seed: number): Steps<FourBitCodes> {
-  const { dimensions, bins } = stored
-  const parts = Math.ceil(dimensions / width)
-  const codes: FourBitCodes = {
-    codes: new Uint8Array(bins.ids.length * Math.ceil(parts / 2)),
-    codebooks: new Float32Array(parts * entries * width),
-    means: new Float32Array((bins.offsets.length - 1) * dimensions),
+async function encode(team: Team, { dimensions, bins, vectors }: StoredBins, seed: number): Promise<FourBitCodes> {
+  const stored: StoredBins = { dimensions, bins, vectors: await team.share(vectors) }
+  const rows = bins.ids.length
+  const parts = partsOf(stored)
+  const made = {
+    codes: team.room(Uint8Array, rows * Math.ceil(parts / 2)),
+    codebooks: team.zeros(Float32Array, parts * entries * width),
+    means: team.zeros(Float32Array, binCount(stored) * dimensions),
     columns: new Int32Array(dimensions)
   }
-  if (bins.ids.length === 0) return codes
-  yield* computeMeans(stored, codes.means)
-  const sample = yield* drawSample(bins.offsets, seed)
-  codes.columns.set(pairedColumns(yield* variancesOf(stored, sample, codes.means)))
-  const means = yield* scannedMeans(stored, codes)
-  for (let part = 0; part < parts; part++) {
-    yield* learnCodebook(yield* residualsOfPart(stored, means, codes.columns, sample, part), seed + part, codes, part)
+  if (rows > 0) {
+    await team.inTurns(computeMeans(stored, made.means))
+    const sample = await team.inTurns(drawSample(bins.offsets, seed))
+    made.columns.set(pairedColumns(await team.inTurns(variancesOf(stored, sample, made.means))))
+    const means = team.room(Float32Array, made.means.length)
+    await team.inTurns(scanMeans(stored, made, means))
+    const { columns, codebooks } = made
+    const learning = { dimensions, vectors: stored.vectors, means, columns, sample, seed, codebooks }
+    await team.run(learnCodebooks, learning, parts)
+    await team.run(encodeRows, { stored, means, made }, Math.ceil(rows / rowsOfPart))
   }
-  yield* encodeRows(stored, means, codes)
-  return codes
+  return {
+    codes: await team.keep(made.codes),
+    codebooks: await team.keep(made.codebooks),
+    means: await team.keep(made.means),
+    columns: made.columns
+  }
 }
+
+const partsOf = ({ dimensions }: Pick<StoredBins, 'dimensions'>) => Math.ceil(dimensions / width)
 
 const binCount = ({ bins }: StoredBins) => bins.offsets.length - 1
 
@@ -70,27 +94,32 @@ function* computeMeans(stored: StoredBins, means: Float32Array): Steps<void> {
 }
 
 /** Distinct rows in ascending order (all, where they are few), the last one again until 16 divides their number. */
-function* drawSample(offsets: Int32Array, seed: number): Steps<Place[]> {
+function* drawSample(offsets: Int32Array, seed: number): Steps<Places> {
   const random = new SplitMix(seed)
-  const sample: Place[] = []
   let left = offsets.at(-1) as number
   let wanted = Math.min(left, sampleRows)
+  const count = Math.ceil(wanted / entries) * entries
+  const sample = { bins: new Int32Array(count), rows: new Int32Array(count) }
+  let drawn = 0
   for (let bin = 0; bin + 1 < offsets.length; bin++) {
     for (let row = offsets[bin] as number; row < (offsets[bin + 1] as number); row++, left--) {
       if (row % numbersOfStep === 0) yield 0
       if (random.below(left) >= wanted) continue // Knuth's algorithm S
-      sample.push({ bin, row })
+      sample.bins[drawn] = bin
+      sample.rows[drawn++] = row
       wanted--
     }
   }
-  while (sample.length % entries !== 0) sample.push(sample.at(-1) as Place)
+  sample.bins.fill(sample.bins[drawn - 1] as number, drawn)
+  sample.rows.fill(sample.rows[drawn - 1] as number, drawn)
   return sample
 }
 
 /** The sum of the squared distances of each column's numbers from their bins' means. */
-function* variancesOf({ dimensions, vectors }: StoredBins, sample: Place[], means: Float32Array): Steps<Float64Array> {
+function* variancesOf({ dimensions, vectors }: StoredBins, sample: Places, means: Float32Array): Steps<Float64Array> {
   const sums = new Float64Array(dimensions)
-  for (const { bin, row } of sample) {
+  for (const [i, row] of sample.rows.entries()) {
+    const bin = sample.bins[i] as number
     for (let c = 0; c < dimensions; c++) {
       const difference = (vectors[row * dimensions + c] as number) - (means[bin * dimensions + c] as number)
       sums[c] = (sums[c] as number) + difference * difference
@@ -113,7 +142,11 @@ function pairedColumns(variances: Float64Array): Int32Array {
 
 /** The bins' means as scans read them, in the order of the codes' columns: the mean of all vectors and, in 16 bits (the upper
  * half of a float), what they differ from it. What that loses is part of the residual. */
-function* scannedMeans(stored: StoredBins, { means, columns }: FourBitCodes): Steps<Float32Array> {
+function* scanMeans(
+  stored: StoredBins,
+  { means, columns }: Pick<Codes, 'means' | 'columns'>,
+  scanned: Float32Array
+): Steps<void> {
   const { dimensions, bins } = stored
   const sums = new Float64Array(dimensions)
   for (let bin = 0; bin < binCount(stored); bin++) {
@@ -123,8 +156,7 @@ function* scannedMeans(stored: StoredBins, { means, columns }: FourBitCodes): St
     yield 0
   }
   const center = Float32Array.from(columns, (column) => (sums[column] as number) / bins.ids.length)
-  const scanned = new Float32Array(means.length)
-  const bits = new Uint32Array(scanned.buffer)
+  const bits = new Uint32Array(scanned.buffer, scanned.byteOffset, scanned.length)
   for (let bin = 0; bin < binCount(stored); bin++) {
     const isEmpty = bins.offsets[bin] === bins.offsets[bin + 1]
     for (let c = 0, at = bin * dimensions; c < dimensions; c++, at++) {
@@ -134,7 +166,6 @@ function* scannedMeans(stored: StoredBins, { means, columns }: FourBitCodes): St
     }
     yield 0
   }
-  return scanned
 }
 
 /** Pairs of numbers: the first and the second ones. */
@@ -143,21 +174,41 @@ interface Points {
   y: Float32Array
 }
 
+interface Learning extends Pick<StoredBins, 'dimensions' | 'vectors'> {
+  /** As scans read them. */
+  means: Float32Array
+  columns: Int32Array
+  sample: Places
+  seed: number
+  codebooks: Float32Array
+}
+
+export const learnCodebooks: Task<Learning> = {
+  name: 'learn-codebooks',
+  begin(learning) {
+    const { seed, codebooks } = learning
+    return function* (part) {
+      const points = yield* residualsOfPart(learning, part)
+      const book = yield* drawEntries(points, new SplitMix(seed + part).split())
+      for (let round = 0; round < rounds; round++) yield* improve(points, book)
+      for (let entry = 0; entry < entries; entry++) {
+        codebooks[(part * entries + entry) * width] = book.x[entry] as number
+        codebooks[(part * entries + entry) * width + 1] = book.y[entry] as number
+      }
+    }
+  }
+}
+
 /** What is left of the sampled rows, of one part; a column that is not there is zeros. */
-function* residualsOfPart(
-  { dimensions, vectors }: StoredBins,
-  means: Float32Array,
-  columns: Int32Array,
-  sample: Place[],
-  part: number
-): Steps<Points> {
-  const points = { x: new Float32Array(sample.length), y: new Float32Array(sample.length) }
+function* residualsOfPart({ dimensions, vectors, means, columns, sample }: Learning, part: number): Steps<Points> {
+  const { bins, rows } = sample
+  const points = { x: new Float32Array(rows.length), y: new Float32Array(rows.length) }
   const first = part * width
-  for (let i = 0; i < sample.length; i++) {
-    const { bin, row } = sample[i] as Place
+  for (let i = 0; i < rows.length; i++) {
+    const [bin, row] = [bins[i] as number, rows[i] as number]
     points.x[i] = residual(vectors, means, columns, dimensions, bin, row, first)
     if (first + 1 < dimensions) points.y[i] = residual(vectors, means, columns, dimensions, bin, row, first + 1)
-    if (i % numbersOfStep === 0) yield 0
+    if (i % rowsOfPart === 0) yield 0
   }
   return points
 }
@@ -174,15 +225,6 @@ function residual(
   return fround(
     (vectors[row * dimensions + (columns[c] as number)] as number) - (means[bin * dimensions + c] as number)
   )
-}
-
-function* learnCodebook(points: Points, seed: number, { codebooks }: FourBitCodes, part: number): Steps<void> {
-  const book = yield* drawEntries(points, new SplitMix(seed).split())
-  for (let round = 0; round < rounds; round++) yield* improve(points, book)
-  for (let entry = 0; entry < entries; entry++) {
-    codebooks[(part * entries + entry) * width] = book.x[entry] as number
-    codebooks[(part * entries + entry) * width + 1] = book.y[entry] as number
-  }
 }
 
 /** k-means++ (Arthur & Vassilvitskii 2007): each entry is a point, drawn in proportion to its squared distance from the
@@ -257,27 +299,38 @@ function* improve({ x, y }: Points, book: Points): Steps<void> {
   }
 }
 
-function* encodeRows(
-  stored: StoredBins,
-  means: Float32Array,
-  { codes, codebooks, columns }: FourBitCodes
-): Steps<void> {
-  const { dimensions, bins, vectors } = stored
-  const parts = Math.ceil(dimensions / width)
-  const codeBytes = Math.ceil(parts / 2)
-  const x = Float32Array.from({ length: parts * entries }, (_, i) => codebooks[width * i] as number)
-  const y = Float32Array.from({ length: parts * entries }, (_, i) => codebooks[width * i + 1] as number)
-  for (let bin = 0; bin < binCount(stored); bin++) {
-    for (let row = bins.offsets[bin] as number; row < (bins.offsets[bin + 1] as number); row++) {
-      for (let part = 0; part < parts; part++) {
-        const c = part * width
-        const first = residual(vectors, means, columns, dimensions, bin, row, c)
-        const second = c + 1 < dimensions ? residual(vectors, means, columns, dimensions, bin, row, c + 1) : 0
-        const entry = nearestEntry(x, y, part * entries, first, second)
-        const at = row * codeBytes + (part >> 1)
-        codes[at] = (codes[at] as number) | (entry << (4 * (part & 1)))
+interface Encoding {
+  stored: StoredBins
+  /** As scans read them. */
+  means: Float32Array
+  made: Codes
+}
+
+/** A part are some rows. */
+export const encodeRows: Task<Encoding> = {
+  name: 'encode-rows',
+  begin({ stored: { dimensions, bins, vectors }, means, made: { codes, codebooks, columns } }) {
+    const parts = partsOf({ dimensions })
+    const codeBytes = Math.ceil(parts / 2)
+    const x = Float32Array.from({ length: parts * entries }, (_, i) => codebooks[width * i] as number)
+    const y = Float32Array.from({ length: parts * entries }, (_, i) => codebooks[width * i + 1] as number)
+    const entryOf = (bin: number, row: number, part: number) => {
+      const c = part * width
+      const first = residual(vectors, means, columns, dimensions, bin, row, c)
+      const second = c + 1 < dimensions ? residual(vectors, means, columns, dimensions, bin, row, c + 1) : 0
+      return nearestEntry(x, y, part * entries, first, second)
+    }
+    return function* (some) {
+      const end = Math.min(bins.ids.length, (some + 1) * rowsOfPart)
+      let bin = 0
+      for (let row = some * rowsOfPart; row < end; row++) {
+        while ((bins.offsets[bin + 1] as number) <= row) bin++
+        for (let byte = 0; byte < codeBytes; byte++) {
+          const second = 2 * byte + 1 < parts ? entryOf(bin, row, 2 * byte + 1) : 0
+          codes[row * codeBytes + byte] = entryOf(bin, row, 2 * byte) | (second << 4)
+        }
+        yield 1
       }
-      yield 1
     }
   }
 }

@@ -66,7 +66,7 @@ export async function withTeam<T>(
   try {
     const progress = new Progress(total, job)
     const result = await body(new Team(crew, progress, job.signal))
-    progress.finish()
+    progress.report()
     return result
   } finally {
     crew?.release()

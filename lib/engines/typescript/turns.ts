@@ -10,6 +10,7 @@ const longestTurn = 1 // milliseconds
 /** How far a job has come. */
 export class Progress {
   done = 0
+  private reported = 0
 
   constructor(
     private readonly total: number,
@@ -22,12 +23,8 @@ export class Progress {
 
   /** Throws what onProgress throws. */
   report(): void {
-    this.job.onProgress?.(Math.min(this.done, this.total), this.total)
-  }
-
-  finish(): void {
-    this.done = this.total
-    this.report()
+    if (this.done > this.reported) this.job.onProgress?.(Math.min(this.done, this.total), this.total)
+    this.reported = this.done
   }
 
   /** Runs a computation on the event loop, which breathes after every millisecond. Rejects with the signal's reason once
@@ -52,7 +49,7 @@ export class Progress {
 export async function runInTurns<T>(steps: Steps<T>, total: number, job: JobOptions): Promise<T> {
   const progress = new Progress(total, job)
   const result = await progress.inTurns(steps)
-  progress.finish()
+  progress.report()
   return result
 }
 

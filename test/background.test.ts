@@ -9,6 +9,7 @@ import { Worker } from 'node:worker_threads'
 import anyTest, { type TestFn } from 'ava'
 import { type BuildOptions, exactSearch, NeuralLSH, type StageName } from '../lib/index.js'
 import { type TemporaryFolder, temporaryFolder } from './formats/temporary-folder.js'
+import { bestDelays } from './support/delays.js'
 import { clustered } from './support/vectors.js'
 
 const test = anyTest as TestFn<{ folder: TemporaryFolder }>
@@ -21,34 +22,6 @@ test.after.always((t) => t.context.folder.remove())
 
 setFlagsFromString('--expose-gc')
 const collectGarbage = runInNewContext('gc') as () => void
-
-/** By how many ms each tick of a 10 ms timer is late while `work` runs, the latest last. */
-async function delays(work: () => Promise<unknown>): Promise<number[]> {
-  let last = performance.now()
-  const late: number[] = []
-  const timer = setInterval(() => {
-    const now = performance.now()
-    late.push(now - last - 10)
-    last = now
-  }, 10)
-  try {
-    await work()
-  } finally {
-    clearInterval(timer)
-  }
-  return late.sort((a, b) => a - b)
-}
-
-// The computation uses every core, and on a busy machine the system lets a thread wait for some tens of milliseconds. A
-// stage that ran on the event loop would hold it for hundreds, in each attempt; bad luck does not strike five times.
-async function bestDelays(work: () => Promise<unknown>): Promise<number[]> {
-  let best = await delays(work)
-  for (let attempt = 1; attempt < 5 && (best.at(-1) ?? 0) > 50; attempt++) {
-    const late = await delays(work)
-    if ((late.at(-1) ?? 0) < (best.at(-1) ?? 0)) best = late
-  }
-  return best
-}
 
 test.serial('a 10 ms timer fires on time while an index is built, saved, opened and asked', async (t) => {
   const dimensions = 64

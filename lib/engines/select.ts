@@ -3,13 +3,18 @@ import { ArgumentError, EngineError } from '../errors.js'
 import type { Engine } from './engine.js'
 import { createNativeEngine } from './native.js'
 import { createTypescriptEngine } from './typescript/engine.js'
+import { nodeWorkers } from './typescript/threads/node-workers.js'
+import { WorkerPool } from './typescript/threads/pool.js'
 
 /** What users may ask for. 'auto' takes the native engine; to open an index where that does not load, 'typescript', which
  * cannot build yet. */
 export const engineChoices = ['auto', 'native', 'typescript'] as const
 export type EngineChoice = (typeof engineChoices)[number]
 
-const factories = { native: createNativeEngine, typescript: createTypescriptEngine }
+const factories = {
+  native: createNativeEngine,
+  typescript: () => createTypescriptEngine(new WorkerPool(nodeWorkers))
+}
 
 /** Engines that work, by name: loading one is done once. One that failed is tried again, as the cause may be cured. */
 const created = new Map<string, Engine>()

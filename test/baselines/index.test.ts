@@ -7,7 +7,7 @@ import { type Method, methods } from '../../lib/methods.js'
 import { temporaryFolder } from '../formats/temporary-folder.js'
 import { rejectsArgument } from '../support/rejection.js'
 import { clustered } from '../support/vectors.js'
-import { partition, readWords } from './partition.js'
+import { partitioners, readWords } from './partition.js'
 
 const folder = temporaryFolder()
 test.after.always(() => folder.remove())
@@ -104,30 +104,32 @@ test('bins that a method cannot make are an error', async (t) => {
     )
 })
 
-test('a partition that is cancelled stops within a second; progress goes up to all', async (t) => {
-  const vectors = clustered(60_000, 64, 100)
-  for (const method of ['itq', 'cross-polytope', 'pca-tree', 'rp-tree', 'kd-tree'] as const) {
-    const controller = new AbortController()
-    const reason = new Error('enough')
-    setTimeout(() => controller.abort(reason), 5)
-    const start = performance.now()
-    const asked = { method, bins: method === 'cross-polytope' ? 128 : 1024, iterations: 1000 }
-    // What ends before the signal must have been quick.
-    const error = await partition(vectors, 64, asked, { threads: 0, signal: controller.signal }).then(
-      () => reason,
-      (error: unknown) => error
-    )
-    t.is(error, reason)
-    t.true(performance.now() - start < 1000, method)
-  }
-  for (const method of ['itq', 'cross-polytope', 'kd-tree'] as const) {
-    const shares: number[] = []
-    const onProgress = (done: number, total: number) => shares.push(done / total)
-    await partition(vectors.subarray(0, 6400), 64, { method, bins: 64 }, { threads: 1, onProgress })
-    t.is(shares.at(-1), 1)
-    t.deepEqual(
-      shares,
-      shares.toSorted((a, b) => a - b)
-    )
-  }
-})
+for (const { engine, partition } of partitioners) {
+  test.serial(`${engine}: a partition that is cancelled stops within a second; progress goes up to all`, async (t) => {
+    const vectors = clustered(60_000, 64, 100)
+    for (const method of ['itq', 'cross-polytope', 'pca-tree', 'rp-tree', 'kd-tree'] as const) {
+      const controller = new AbortController()
+      const reason = new Error('enough')
+      setTimeout(() => controller.abort(reason), 5)
+      const start = performance.now()
+      const asked = { method, bins: method === 'cross-polytope' ? 128 : 1024, iterations: 1000 }
+      // What ends before the signal must have been quick.
+      const error = await partition(vectors, 64, asked, { threads: 0, signal: controller.signal }).then(
+        () => reason,
+        (error: unknown) => error
+      )
+      t.is(error, reason)
+      t.true(performance.now() - start < 1000, method)
+    }
+    for (const method of ['itq', 'cross-polytope', 'kd-tree'] as const) {
+      const shares: number[] = []
+      const onProgress = (done: number, total: number) => shares.push(done / total)
+      await partition(vectors.subarray(0, 6400), 64, { method, bins: 64 }, { threads: 1, onProgress })
+      t.is(shares.at(-1), 1)
+      t.deepEqual(
+        shares,
+        shares.toSorted((a, b) => a - b)
+      )
+    }
+  })
+}

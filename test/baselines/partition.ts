@@ -1,11 +1,10 @@
-/** Partitions by projections, by the native engine, and what is plain to see of them. */
+/** Partitions by projections, by both engines, and what is plain to see of them. */
 import { readFileSync } from 'node:fs'
-import type { JobOptions, ProjectionMethod, ProjectionPartition } from '../../lib/engines/engine.js'
+import type { Engine, JobOptions, ProjectionMethod, ProjectionPartition } from '../../lib/engines/engine.js'
 import { createNativeEngine } from '../../lib/engines/native.js'
+import { createTypescriptEngine } from '../../lib/engines/typescript/engine.js'
 import { readVectors } from '../../lib/index.js'
 import { wordsFile } from '../cli/run.js'
-
-const engine = createNativeEngine()
 
 export interface Asked {
   method: ProjectionMethod
@@ -14,12 +13,20 @@ export interface Asked {
   seed?: number
 }
 
-export const partition = (
-  vectors: Float32Array,
-  dimensions: number,
-  { iterations = 10, seed = 1, ...asked }: Asked,
-  job: JobOptions = { threads: 0 }
-) => engine.projectionPartition(vectors, dimensions, { iterations, seed, ...asked }, job)
+const partitionBy =
+  (engine: Engine) =>
+  (
+    vectors: Float32Array,
+    dimensions: number,
+    { iterations = 10, seed = 1, ...asked }: Asked,
+    job: JobOptions = { threads: 0 }
+  ) =>
+    engine.projectionPartition(vectors, dimensions, { iterations, seed, ...asked }, job)
+
+export const partitioners = [createNativeEngine(), createTypescriptEngine()].map((engine) => ({
+  engine: engine.name,
+  partition: partitionBy(engine)
+}))
 
 /** weights x + biases of a row, in double precision. */
 export function projectionsOf(

@@ -5,7 +5,7 @@ import type { PartitionRule } from '../../lib/classifier/network.js'
 import type { ProjectionMethod } from '../../lib/engines/engine.js'
 import { createNativeEngine } from '../../lib/engines/native.js'
 import { exactSearch } from '../../lib/index.js'
-import { partition, projectionsOf, readWords } from './partition.js'
+import { projectionsOf, readWords } from './partition.js'
 import { plainLogits } from './plain-rules.js'
 
 const k = 10
@@ -22,7 +22,7 @@ const words = readWords(8000).then(async ({ vectors, dimensions }) => {
 
 /** What routes queries in bytes. */
 async function searcherOf(base: Float32Array<ArrayBuffer>, dimensions: number, method: ProjectionMethod) {
-  const made = await partition(base, dimensions, { method, bins })
+  const made = await engine.projectionPartition(base, dimensions, { method, bins, iterations: 10, seed: 1 }, all)
   const classifier = {
     network: networkOf(method, bins, dimensions),
     parameters: Float32Array.from([...made.weights, ...made.biases]),

@@ -1,8 +1,8 @@
 /** Bins of bounded size: overfull ones raise their prices until the rows whom it costs least have gone elsewhere (the
  * auction of Bertsekas, 1988); what is still too much then goes to where there is room. */
 import { squaredDistance } from './distances.js'
+import type { Nearest } from './exact-neighbors.js'
 import { Heap } from './heap.js'
-import type { Nearest } from './knn-graph.js'
 import type { Steps } from './turns.js'
 
 const mostRounds = 20 // later ones only pass the last rows to and fro

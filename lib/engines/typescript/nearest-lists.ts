@@ -1,18 +1,14 @@
 /** The nearest of each row so far: a list of bounded length a row, nearest first, ties by smaller id. */
 export class NearestLists {
-  /** rows x capacity; the last ones of a list that is not full are not ids. */
-  readonly ids: Int32Array<ArrayBuffer>
-  /** rows x capacity */
-  readonly distances: Float64Array<ArrayBuffer>
-
+  /** Empty ones, or over what such lists have left in these arrays. */
   constructor(
     readonly rows: number,
-    readonly capacity: number
-  ) {
-    this.ids = new Int32Array(rows * capacity)
-    this.distances = new Float64Array(rows * capacity)
-    this.clear()
-  }
+    readonly capacity: number,
+    /** rows x capacity; the last ones of a list that is not full are not ids. */
+    readonly ids: Int32Array = new Int32Array(rows * capacity).fill(-1),
+    /** rows x capacity */
+    readonly distances: Float64Array = new Float64Array(rows * capacity).fill(Number.POSITIVE_INFINITY)
+  ) {}
 
   clear(): void {
     this.ids.fill(-1)

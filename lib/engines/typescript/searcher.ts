@@ -23,10 +23,12 @@ import type {
 import { BinChoice } from './bin-choice.js'
 import { Ranking } from './ranking.js'
 import { createRouter, type Router } from './router.js'
+import { alone, type Pool, type Task, type Team, withTeam } from './team.js'
 import { type Distance, distanceTo, preparedRow } from './vectors.js'
 
-/** Queries between two reports. */
+/** Queries between two reports, and that a thread takes at once. */
 const reportEvery = 64
+const queriesOfPart = 16
 
 export class TypescriptSearcher implements Searcher {
   readonly #state: SearchState
@@ -35,9 +37,13 @@ export class TypescriptSearcher implements Searcher {
   /** The candidates of one query. */
   readonly #nearest = new Ranking()
   readonly #distance: Distance
+  readonly #pool: Pool
+  /** What threads search: made when they first do, and kept. */
+  #shared: SearchState | undefined
 
-  constructor(state: SearchState) {
+  constructor(state: SearchState, pool: Pool = alone) {
     this.#state = state
+    this.#pool = pool
     this.#router = createRouter(state.classifier)
     this.#choice = new BinChoice(state.bins)
     this.#distance = distanceTo(state.vectors, state)
@@ -45,7 +51,7 @@ export class TypescriptSearcher implements Searcher {
 
   searchSync(query: Float32Array, request: SearchRequest): SearchResult {
     const result = emptyBatch(1, request.k)
-    this.#answer(query, 0, 'query', request, result)
+    this.answer(query, 0, 'query', request, result)
     const { ids, distances, candidates, probes } = result
     return { ids, distances, candidates: candidates[0] as number, probes: probes[0] as number }
   }
@@ -56,10 +62,42 @@ export class TypescriptSearcher implements Searcher {
     return this.searchSync(query, request)
   }
 
-  async searchBatch(queries: Float32Array, request: SearchRequest, job: JobOptions): Promise<SearchBatchResult> {
-    const result = emptyBatch(this.#countOf(queries), request.k)
-    await this.#eachQuery(queries, job, (row) => this.#answer(queries, row, 'queries', request, result))
-    return result
+  /** Where it is worth it, on threads, for which the vectors and the router are then in memory once more. */
+  searchBatch(queries: Float32Array, request: SearchRequest, job: JobOptions): Promise<SearchBatchResult> {
+    const count = this.#countOf(queries)
+    const work = {
+      total: count,
+      multiplications: count * this.#multiplicationsOf(request) - this.#state.vectors.length
+    }
+    return withTeam(this.#pool, job, work, (team) => this.#answerAll(team, queries, request))
+  }
+
+  async #answerAll(team: Team, given: Float32Array, request: SearchRequest): Promise<SearchBatchResult> {
+    const [count, { k }] = [this.#countOf(given), request]
+    const queries = await team.share(given)
+    const result = {
+      ids: team.room(Int32Array, count * k),
+      distances: team.room(Float32Array, count * k),
+      candidates: team.room(Int32Array, count),
+      probes: team.room(Int32Array, count)
+    }
+    if (team.threads > 1) this.#shared ??= await sharedState(team, this.#state)
+    const state = this.#shared ?? this.#state
+    await team.run(answerQueries, { state, queries, request, result }, Math.ceil(count / queriesOfPart))
+    return {
+      ids: await team.keep(result.ids),
+      distances: await team.keep(result.distances),
+      candidates: await team.keep(result.candidates),
+      probes: await team.keep(result.probes)
+    }
+  }
+
+  /** About how many a query takes: those of the router, and of the vectors that are read. */
+  #multiplicationsOf({ probing }: SearchRequest): number {
+    const { classifier, bins, vectors } = this.#state
+    const binCount = bins.offsets.length - 1
+    const share = probing.probes ? probing.probes / binCount : 1 / 8
+    return classifier.parameters.length + share * vectors.length
   }
 
   async searchTimed(queries: Float32Array, request: SearchRequest, job: JobOptions): Promise<TimedSearchResult> {
@@ -67,7 +105,7 @@ export class TypescriptSearcher implements Searcher {
     const seconds = new Float64Array(this.#countOf(queries))
     await this.#eachQuery(queries, job, (row) => {
       const start = performance.now()
-      this.#answer(queries, row, 'queries', request, result)
+      this.answer(queries, row, 'queries', request, result)
       seconds[row] = (performance.now() - start) / 1000
     })
     return { ...result, seconds }
@@ -109,8 +147,10 @@ export class TypescriptSearcher implements Searcher {
     return { bins, probabilities }
   }
 
-  /** The memory goes with the index: nothing else is held. */
-  close(): void {}
+  /** The memory goes with the index. */
+  close(): void {
+    this.#shared = undefined
+  }
 
   #countOf(queries: Float32Array): number {
     return queries.length / this.#state.dimensions
@@ -158,7 +198,7 @@ export class TypescriptSearcher implements Searcher {
   }
 
   /** Writes the k nearest of a query to its row of `result`. */
-  #answer(
+  answer(
     queries: Float32Array,
     row: number,
     argument: string,
@@ -184,6 +224,46 @@ export class TypescriptSearcher implements Searcher {
     return {
       ids: nearest.ids.slice(nearest.size, end).reverse(),
       distances: Float32Array.from(nearest.keys.subarray(nearest.size, end)).reverse()
+    }
+  }
+}
+
+/** Copies of what a search reads. */
+async function sharedState(team: Team, state: SearchState): Promise<SearchState> {
+  const { bins, classifier } = state
+  const { parameters, buffers, input } = classifier
+  return {
+    ...state,
+    codes: undefined,
+    vectors: await team.shareForLong(state.vectors),
+    bins: { offsets: await team.shareForLong(bins.offsets), ids: await team.shareForLong(bins.ids) },
+    classifier: {
+      ...classifier,
+      parameters: await team.shareForLong(parameters),
+      buffers: await team.shareForLong(buffers),
+      input: { ...input, mean: await team.shareForLong(input.mean), scale: await team.shareForLong(input.scale) }
+    }
+  }
+}
+
+interface Batch {
+  state: SearchState
+  queries: Float32Array
+  request: SearchRequest
+  result: SearchBatchResult
+}
+
+export const answerQueries: Task<Batch> = {
+  name: 'answer-queries',
+  begin({ state, queries, request, result }) {
+    const searcher = new TypescriptSearcher(state)
+    const count = queries.length / state.dimensions
+    return function* (part) {
+      const end = Math.min(count, (part + 1) * queriesOfPart)
+      for (let row = part * queriesOfPart; row < end; row++) {
+        searcher.answer(queries, row, 'queries', request, result)
+        yield 1
+      }
     }
   }
 }

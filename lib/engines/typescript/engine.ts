@@ -1,24 +1,20 @@
-/** The engine that needs no binary: it opens and searches every index, and does the stages of a build that train nothing. */
+/** The engine that needs no binary: it opens and searches every index, and builds them by all methods but the projections. */
 import { EngineError } from '../../errors.js'
-import type { Engine, JobOptions, SearchState } from '../engine.js'
+import type { Engine } from '../engine.js'
 import { groupIntoBins } from './bins.js'
 import { kmeans } from './kmeans.js'
 import { exactSearch, knnGraph } from './knn-graph.js'
+import { openSearcher } from './open-searcher.js'
 import { partition } from './partition.js'
-import { TypescriptSearcher } from './searcher.js'
 import { similarityGraph } from './similarity-graph.js'
-import { checkState } from './state-checks.js'
-import { prepareVectors } from './vectors.js'
-
-/** Takes hold of a checked state. Rejects with ArgumentError, or the signal's reason. */
-export async function openSearcher(state: SearchState, { signal }: JobOptions): Promise<TypescriptSearcher> {
-  await checkState(state, signal)
-  return new TypescriptSearcher(state)
-}
+import { assignToBins } from './training/assignment.js'
+import { calibrateToNeighbors } from './training/neighbor-calibration.js'
+import { trainClassifier } from './training/trainer.js'
+import { areBytes, prepareVectors } from './vectors.js'
 
 async function cannotBuild(): Promise<never> {
   throw new EngineError(
-    "the engine 'typescript' opens and searches indexes, but does not train their routers yet: build with the engine " +
+    "the engine 'typescript' neither partitions by projections nor encodes for the scan 'pq4' yet: build with the engine " +
       "'native', here or on another machine, save the index, and open the file"
   )
 }
@@ -26,7 +22,7 @@ async function cannotBuild(): Promise<never> {
 export function createTypescriptEngine(): Engine {
   return {
     name: 'typescript',
-    description: 'typescript (no native code, 1 thread; trains no router)',
+    description: 'typescript (no native code, 1 thread)',
     hardwareThreads: 1,
     prepareVectors,
     exactSearch,
@@ -36,12 +32,11 @@ export function createTypescriptEngine(): Engine {
     partition,
     kmeans,
     groupIntoBins,
-    // What a build asks for first: it is to fail before the long stages, not after them.
-    areBytes: cannotBuild,
+    areBytes,
+    trainClassifier,
+    calibrateToNeighbors,
+    assignToBins,
     projectionPartition: cannotBuild,
-    trainClassifier: cannotBuild,
-    calibrateToNeighbors: cannotBuild,
-    assignToBins: cannotBuild,
     encodeFourBits: cannotBuild
   }
 }

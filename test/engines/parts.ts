@@ -11,6 +11,9 @@ import type { Precision, Reals } from '../../lib/engines/typescript/training/rea
 import { newPlateau, observe, scheduleFactor } from '../../lib/engines/typescript/training/schedule.js'
 import type { Steps } from '../../lib/engines/typescript/turns.js'
 
+/** The addon's own. */
+export const nativeParts: Parts = loadAddon()
+
 export type Parts = Pick<
   Addon,
   'networkPass' | 'optimizerSteps' | 'scheduleFactors' | 'initialParameters' | 'calibrate'
@@ -21,11 +24,15 @@ export function atOnce<T>(steps: Steps<T>): T {
   for (let step = steps.next(); ; step = steps.next()) if (step.done) return step.value
 }
 
-type PassRequest<R extends Reals> = Parameters<typeof networkPass<R>>[0]
+export type PassRequest<R extends Float32Array | Float64Array> = Parameters<typeof nativeParts.networkPass<R>>[0]
 
 const precisionOf = (values: Reals): Precision => (values instanceof Float32Array ? Float32Array : Float64Array)
 
-function targetOf({ labels, targets }: Pick<PassRequest<Reals>, 'labels' | 'targets'>, row: number, outputs: number) {
+function targetOf(
+  { labels, targets }: Pick<PassRequest<Float32Array | Float64Array>, 'labels' | 'targets'>,
+  row: number,
+  outputs: number
+) {
   const target = new Target(outputs)
   if (labels) target.add(labels[row] as number, 1)
   else
@@ -36,9 +43,7 @@ function targetOf({ labels, targets }: Pick<PassRequest<Reals>, 'labels' | 'targ
   return target
 }
 
-function networkPass<R extends Float32Array | Float64Array>(
-  request: Parameters<Parts['networkPass']>[0] & { parameters: R }
-) {
+function networkPass(request: PassRequest<Float32Array | Float64Array>) {
   const { network: description, seed, training } = request
   const [parameters, inputs] = [request.parameters, request.inputs] as Reals[] as [Reals, Reals]
   const buffers = request.buffers.slice() as Reals
@@ -61,7 +66,13 @@ function networkPass<R extends Float32Array | Float64Array>(
   )
   const gradient = parameters.slice().fill(0)
   if (training) atOnce(network.backward(parameters, part, gradient, true))
-  return { outputs: network.outputs.slice(), loss, gradient, inputGradient: network.inputGradient.slice(0, inputs.length), buffers }
+  return {
+    outputs: network.outputs.slice(),
+    loss,
+    gradient,
+    inputGradient: network.inputGradient.slice(0, inputs.length),
+    buffers
+  }
 }
 
 function optimizerSteps(request: Parameters<Parts['optimizerSteps']>[0]) {
@@ -78,23 +89,23 @@ function optimizerSteps(request: Parameters<Parts['optimizerSteps']>[0]) {
   return { parameters: after }
 }
 
-const typescript: Parts = {
+export const typescriptParts: Parts = {
   networkPass: networkPass as unknown as Parts['networkPass'],
   optimizerSteps: optimizerSteps as unknown as Parts['optimizerSteps'],
   scheduleFactors({ schedule, stepsPerEpoch, losses }) {
     const plateau = newPlateau()
     return Float64Array.from({ length: losses.length * stepsPerEpoch }, (_, step) => {
       const factor = scheduleFactor(schedule, plateau, step, stepsPerEpoch)
-      if ((step + 1) % stepsPerEpoch === 0) observe(schedule, plateau, losses[Math.floor(step / stepsPerEpoch)] as number)
+      if ((step + 1) % stepsPerEpoch === 0)
+        observe(schedule, plateau, losses[Math.floor(step / stepsPerEpoch)] as number)
       return factor
     })
   },
-  initialParameters: ({ network, initialization, seed }: { network: Network } & Parameters<Parts['initialParameters']>[0]) =>
+  initialParameters: ({
+    network,
+    initialization,
+    seed
+  }: { network: Network } & Parameters<Parts['initialParameters']>[0]) =>
     atOnce(initialWeights(network, initialization, BigInt(seed))),
   calibrate: (set) => atOnce(calibrateTo(set))
 }
-
-export const parts: { engine: 'native' | 'typescript'; parts: Parts }[] = [
-  { engine: 'native', parts: loadAddon() },
-  { engine: 'typescript', parts: typescript }
-]

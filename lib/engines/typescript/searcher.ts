@@ -29,6 +29,7 @@ import { type Distance, distanceTo, preparedRow } from './vectors.js'
 const reportEvery = 64
 
 export class TypescriptSearcher implements Searcher {
+  readonly usesCodes = false
   readonly #state: SearchState
   readonly #router: Router
   readonly #choice: BinChoice

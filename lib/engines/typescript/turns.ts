@@ -12,12 +12,20 @@ const longestTurn = 1 // milliseconds
 export async function runInTurns<T>(steps: Steps<T>, total: number, { signal, onProgress }: JobOptions): Promise<T> {
   signal?.throwIfAborted()
   let done = 0
+  let reported = 0
+  const report = () => {
+    if (done > reported) onProgress?.(Math.min(done, total), total)
+    reported = done
+  }
   let turn = performance.now()
   for (let step = steps.next(); ; step = steps.next()) {
-    if (step.done) return step.value
+    if (step.done) {
+      report()
+      return step.value
+    }
     done += step.value
     if (performance.now() - turn < longestTurn) continue
-    onProgress?.(Math.min(done, total), total)
+    report()
     await nextTurn()
     signal?.throwIfAborted()
     turn = performance.now()

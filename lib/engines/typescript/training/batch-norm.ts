@@ -40,10 +40,7 @@ export class BatchNorm implements TrainingLayer {
     })
   }
 
-  *backward(
-    { rows }: Pass,
-    { parameters, from, outGradient, inGradient, parameterGradient }: Gradients
-  ): Steps<void> {
+  *backward({ rows }: Pass, { parameters, from, outGradient, inGradient, parameterGradient }: Gradients): Steps<void> {
     const [means, inverses] = [this.#means, this.#inverseDeviations]
     const [gradients, products] = [this.#first.fill(0), this.#second.fill(0)]
     yield* this.#eachRun(rows, (channel, begin, end) => {

@@ -1,6 +1,7 @@
 /** What a classifier thinks of many vectors' bins. */
-import { childOf, outputsOf } from '../../../classifier/network.js'
+
 import { isRule } from '../../../classifier/layers.js'
+import { childOf, outputsOf } from '../../../classifier/network.js'
 import type { Classifier } from '../../engine.js'
 import { createRouter } from '../router.js'
 import type { Steps } from '../turns.js'
@@ -30,7 +31,10 @@ function* byBatches(
   visit: Parameters<typeof eachLogits>[3]
 ): Steps<void> {
   const { network: description, input, temperature } = classifier
-  const weights = { parameters: Float32Array.from(classifier.parameters), buffers: Float32Array.from(classifier.buffers) }
+  const weights = {
+    parameters: Float32Array.from(classifier.parameters),
+    buffers: Float32Array.from(classifier.buffers)
+  }
   const bins = outputsOf(description)
   const network = new TrainingNetwork(description, Math.min(rows, rowsTogether), Float32Array)
   for (let first = 0; first < rows; first += rowsTogether) {

@@ -90,8 +90,7 @@ export class Convolution implements TrainingLayer {
   #unrolled = (isTransposed: boolean): Operand => ({ values: this.#windows, stride: this.#pixels, isTransposed })
 
   #addBias(biases: Reals, out: Reals): void {
-    for (let i = 0; i < out.length; i++)
-      out[i] = (out[i] as number) + (biases[Math.floor(i / this.#pixels)] as number)
+    for (let i = 0; i < out.length; i++) out[i] = (out[i] as number) + (biases[Math.floor(i / this.#pixels)] as number)
   }
 
   #sumPixels(delta: Reals, sums: Reals): void {

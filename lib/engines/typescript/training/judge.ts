@@ -78,8 +78,7 @@ export class Judge {
     for (let probe = 0; probe < Math.min(monitoredProbes, bins); probe++)
       isProbed[ranking.ids[ranking.next()] as number] = 1
     let found = 0
-    for (let i = 0; i < neighbors.length; i++)
-      found += isProbed[labels[neighbors[i] as number] as number] as number
+    for (let i = 0; i < neighbors.length; i++) found += isProbed[labels[neighbors[i] as number] as number] as number
     return found
   }
 }

@@ -91,14 +91,7 @@ export class RowLoss {
 
   /** sum_c a_c (-log p_c) with a_c = weight_c ((1 - smoothing) share_c + smoothing / outputs), whose gradient is
    * (sum of a) p - a. */
-  #crossEntropy(
-    values: Reals,
-    at: number,
-    target: Target,
-    smoothing: number,
-    scale: number,
-    gradient: Reals
-  ): number {
+  #crossEntropy(values: Reals, at: number, target: Target, smoothing: number, scale: number, gradient: Reals): number {
     const largest = this.#largest(values, at)
     const shares = this.#densify(target)
     let total = 0

@@ -47,6 +47,7 @@ function slotsOf(options: Options): number {
 
 export class Optimizer {
   readonly #options: Options
+  readonly #update: Update
   readonly #regularization: Regularization
   readonly #slots: Reals
   readonly #slotList: Reals[]
@@ -58,6 +59,7 @@ export class Optimizer {
     const count = slotsOf(options)
     const all = slots(count * parameters)
     this.#options = options
+    this.#update = updateOf(options)
     this.#regularization = regularization
     this.#slots = all
     this.#slotList = Array.from({ length: count }, (_, i) => all.subarray(i * parameters, (i + 1) * parameters))
@@ -96,7 +98,7 @@ export class Optimizer {
       const end = Math.min(begin + numbersOfStep, parameters.length)
       const piece = { begin, end, parameters, gradient, slots: this.#slotList }
       regularize(this.#regularization, clip, piece)
-      update(options, step, piece)
+      this.#update(step, piece)
       yield 0
     }
   }
@@ -122,25 +124,29 @@ function regularize({ l1, l2 }: Regularization, clip: number, { begin, end, para
   }
 }
 
-function update(options: Options, step: Step, piece: Piece): void {
+type Update = (step: Step, piece: Piece) => void
+
+function updateOf(options: Options): Update {
   switch (options.type) {
     case 'sgd':
-      return options.momentum === 0 ? plainSgd(step, piece) : sgd(options, step, piece)
+      return options.momentum === 0 ? plainSgd : (step, piece) => sgd(options, step, piece)
     case 'adagrad':
-      return adagrad(options, step, piece)
+      return (step, piece) => adagrad(options, step, piece)
     case 'rmsprop':
-      return rmsprop(options, step, piece)
+      return (step, piece) => rmsprop(options, step, piece)
     case 'adadelta':
-      return adadelta(options, step, piece)
+      return (step, piece) => adadelta(options, step, piece)
     case 'adam':
-      return adam(options, step, piece)
+      return (step, piece) => adam(options, step, piece)
     case 'adamw':
-      decay(1 - step.learningRate * options.weightDecay, piece)
-      return adam(options, step, piece)
+      return (step, piece) => {
+        decay(1 - step.learningRate * options.weightDecay, piece)
+        adam(options, step, piece)
+      }
     case 'adamax':
-      return adamax(options, step, piece)
+      return (step, piece) => adamax(options, step, piece)
     case 'nadam':
-      return nadam(options, step, piece)
+      return (step, piece) => nadam(options, step, piece)
   }
 }
 

@@ -205,8 +205,7 @@ class Trainer {
     const sum = new Score()
     for (let batch = 0; batch < this.#batches; batch++) {
       const step = this.#state.epochs * this.#batches + batch
-      this.#rate =
-        optimizer.learningRate * scheduleFactor(schedule, this.#state.plateau, step, this.#batches)
+      this.#rate = optimizer.learningRate * scheduleFactor(schedule, this.#state.plateau, step, this.#batches)
       yield* this.#trainBatch(order.subarray(batch * batchRows, (batch + 1) * batchRows), random.seed(), sum)
       if (!Number.isFinite(sum.loss)) this.#fail('the loss is not finite', this.#state.epochs + 1)
       yield 1

@@ -1,6 +1,7 @@
 /** Labels, neighbors and starting points say where to read and to add: they are judged before they are believed. */
-import type { TrainingRequest } from '../../engine.js'
+
 import { ArgumentError } from '../../../errors.js'
+import type { TrainingRequest } from '../../engine.js'
 import type { Steps } from '../turns.js'
 import { numbersOfStep } from './reals.js'
 
@@ -26,8 +27,7 @@ function* checkRange(values: Int32Array, end: number, argument: string): Steps<v
 
 /** A copy of `size` numbers. */
 export function checkedCopy(values: Float32Array, size: number, argument: string): Float32Array<ArrayBuffer> {
-  if (values.length !== size || !areFinite(values))
-    throw new ArgumentError(argument, `must be ${size} finite numbers`)
+  if (values.length !== size || !areFinite(values)) throw new ArgumentError(argument, `must be ${size} finite numbers`)
   return Float32Array.from(values)
 }
 

@@ -11,10 +11,7 @@ export interface Split {
   trained: Int32Array<ArrayBuffer>
 }
 
-export function* splitRows(
-  { labels, validationFraction, heldOut }: TrainingRequest,
-  random: SplitMix
-): Steps<Split> {
+export function* splitRows({ labels, validationFraction, heldOut }: TrainingRequest, random: SplitMix): Steps<Split> {
   const rows = labels.map((_, row) => row)
   yield* random.shuffle(rows)
   if (heldOut === undefined) {

@@ -151,6 +151,16 @@ eachEngine(({ engine, test }) => {
     t.deepEqual([...steps], [6])
   })
 
+  test('the rows that are named are held out, in the order of the split', async (t) => {
+    const named = Int32Array.from({ length: 150 }, (_, i) => 1990 - 13 * i)
+    const request = { ...trainingRequest(words, { ...plain, epochs: 1 }), heldOut: named }
+    const trained = await train(request)
+    const { validation, training } = split(request)
+    const expected = [...validation, ...training].filter((row) => named.includes(row))
+    t.deepEqual([...trained.heldOut], expected)
+    t.is(accuracyOf(trained, request, expected), last(trained).validationAccuracy)
+  })
+
   test('without neighbors their accuracy is NaN', async (t) => {
     const alone = { ...words, neighbors: new Int32Array(0), neighborsPerRow: 0 }
     const trained = await train(trainingRequest(alone, { ...plain, epochs: 1 }))
@@ -318,6 +328,8 @@ eachEngine(({ engine, test }) => {
       ['labels', { labels: changed(words.labels, 7, 16) }, /entry 7 is 16/],
       ['labels', { labels: changed(words.labels, 0, -1) }, /entry 0 is -1/],
       ['neighbors', { neighbors: changed(words.neighbors, 25, 2000), softLabels: 1 }, /entry 25 is 2000/],
+      ['heldOut', { heldOut: Int32Array.of(3, 8, 3) }, /each once/],
+      ['heldOut', { heldOut: Int32Array.of(2000) }, /entry 0 is 2000/],
       ['initial.parameters', { initial: { parameters: new Float32Array(5) } }, /14992/],
       ['initial.parameters', { initial: { parameters } }, /finite/],
       ['initial', state({ slots: new Float32Array(14_992) }), /29984/],

@@ -42,7 +42,7 @@ function* assignmentSteps(
   const room = new Int32Array(bins).fill(largest)
   const labels = new Int32Array(rows)
   // The surest choose first, equally sure ones in their order.
-  doubts.start(rows)
+  yield* doubts.startInSteps(rows)
   for (let taken = 0; taken < rows; taken++) {
     const row = doubts.ids[doubts.next()] as number
     const choices = wanted.subarray(row * each, (row + 1) * each)

@@ -42,7 +42,9 @@ export function* trainingSteps(request: TrainingRequest): Steps<TrainedClassifie
   const seeds = new SplitMix(BigInt(request.seed))
   const split = yield* splitRows(request, new SplitMix(seeds.seed()))
   const start = yield* startingWeights(request, split, seeds.seed())
-  return yield* new Trainer(request, split, start, seeds).run()
+  const trainer = new Trainer(request, split, start, seeds)
+  if (request.initial?.state) yield* trainer.goOn(request.initial.state)
+  return yield* trainer.run()
 }
 
 /** How many rows are held out, where the request does not name them. */
@@ -85,13 +87,13 @@ function* startingWeights(request: TrainingRequest, { trained }: Split, seed: bi
   const { parameters, buffers } = initial
   const input = initial.input ?? (yield* fitInputTransform(request.input, vectors, dimensions, trained))
   return {
-    parameters: checkedCopy(parameters, parameterCount(network), 'initial.parameters'),
+    parameters: yield* checkedCopy(parameters, parameterCount(network), 'initial.parameters'),
     // No buffers: as a network starts.
-    buffers: buffers?.length ? checkedCopy(buffers, bufferCount(network), 'initial.buffers') : fresh.buffers,
+    buffers: buffers?.length ? yield* checkedCopy(buffers, bufferCount(network), 'initial.buffers') : fresh.buffers,
     input: {
       unitLength: input.unitLength,
-      mean: checkedCopy(input.mean, dimensions, 'initial.input.mean'),
-      scale: checkedCopy(input.scale, dimensions, 'initial.input.scale')
+      mean: yield* checkedCopy(input.mean, dimensions, 'initial.input.mean'),
+      scale: yield* checkedCopy(input.scale, dimensions, 'initial.input.scale')
     }
   }
 }
@@ -115,7 +117,7 @@ class Trainer {
   #rate = 0
 
   constructor(request: TrainingRequest, split: Split, { input, ...weights }: Start, seeds: SplitMix) {
-    const { network, labels, bins, optimizer, regularization, initial } = request
+    const { network, labels, bins, optimizer, regularization } = request
     const parameters = weights.parameters.length
     this.#request = request
     this.#split = split
@@ -131,16 +133,15 @@ class Trainer {
     this.#current = weights
     this.#best = copyOf(weights)
     this.#state = { epochs: 0, plateau: newPlateau(), bestValue: 0, bestEpoch: 0 }
-    if (initial?.state !== undefined) this.#goOn(initial.state)
   }
 
   /** As if it had never stopped. */
-  #goOn({ epochs, steps, slots, parameters, buffers, plateau, bestValue, bestEpoch }: TrainingState): void {
+  *goOn({ epochs, steps, slots, parameters, buffers, plateau, bestValue, bestEpoch }: TrainingState): Steps<void> {
     this.#optimizer.restore(slots, steps)
-    checkedCopy(slots, slots.length, 'initial.state.slots')
+    yield* checkedCopy(slots, slots.length, 'initial.state.slots')
     this.#current = {
-      parameters: checkedCopy(parameters, this.#current.parameters.length, 'initial.state.parameters'),
-      buffers: checkedCopy(buffers, this.#current.buffers.length, 'initial.state.buffers')
+      parameters: yield* checkedCopy(parameters, this.#current.parameters.length, 'initial.state.parameters'),
+      buffers: yield* checkedCopy(buffers, this.#current.buffers.length, 'initial.state.buffers')
     }
     Object.assign(this.#state, { epochs, plateau: { ...plateau }, bestValue, bestEpoch })
     for (let epoch = 0; epoch < epochs; epoch++) this.#seeds.next()
@@ -211,7 +212,7 @@ class Trainer {
       yield 1
     }
     // The last step's outcome, which no further batch sees.
-    if (!areFinite(this.#current.parameters) || !areFinite(this.#current.buffers))
+    if (!(yield* areFinite(this.#current.parameters)) || !(yield* areFinite(this.#current.buffers)))
       this.#fail('the weights are not finite', this.#state.epochs + 1)
     return sum
   }

@@ -12,8 +12,19 @@ export function* checkRequest(request: TrainingRequest): Steps<void> {
   yield* checkRange(neighbors, rows, 'neighbors')
   if (heldOut === undefined) return
   yield* checkRange(heldOut, rows, 'heldOut')
-  if (new Set(heldOut).size !== heldOut.length || heldOut.length >= rows)
+  if (heldOut.length >= rows || !(yield* areDifferent(heldOut, rows)))
     throw new ArgumentError('heldOut', 'must name some of the rows, each once')
+}
+
+function* areDifferent(ids: Int32Array, rows: number): Steps<boolean> {
+  const isSeen = new Uint8Array(rows)
+  for (let i = 0; i < ids.length; i++) {
+    const id = ids[i] as number
+    if (isSeen[id] === 1) return false
+    isSeen[id] = 1
+    if (i % numbersOfStep === 0) yield 0
+  }
+  return true
 }
 
 function* checkRange(values: Int32Array, end: number, argument: string): Steps<void> {
@@ -26,14 +37,16 @@ function* checkRange(values: Int32Array, end: number, argument: string): Steps<v
 }
 
 /** A copy of `size` numbers. */
-export function checkedCopy(values: Float32Array, size: number, argument: string): Float32Array<ArrayBuffer> {
-  if (values.length !== size || !areFinite(values)) throw new ArgumentError(argument, `must be ${size} finite numbers`)
-  return Float32Array.from(values)
+export function* checkedCopy(values: Float32Array, size: number, argument: string): Steps<Float32Array<ArrayBuffer>> {
+  if (values.length !== size || !(yield* areFinite(values)))
+    throw new ArgumentError(argument, `must be ${size} finite numbers`)
+  return values.slice() as Float32Array<ArrayBuffer>
 }
 
-export function areFinite(values: Float32Array): boolean {
-  // What is not finite stays so through all products with 0.
-  let sum = 0
-  for (let i = 0; i < values.length; i++) sum += (values[i] as number) * 0
-  return sum === 0
+export function* areFinite(values: Float32Array): Steps<boolean> {
+  for (let i = 0; i < values.length; i++) {
+    if (!Number.isFinite(values[i] as number)) return false
+    if (i % numbersOfStep === 0) yield 0
+  }
+  return true
 }

@@ -12,15 +12,28 @@ export interface Split {
 }
 
 export function* splitRows({ labels, validationFraction, heldOut }: TrainingRequest, random: SplitMix): Steps<Split> {
-  const rows = labels.map((_, row) => row)
-  yield* random.shuffle(rows)
-  if (heldOut === undefined) {
-    const count = Math.floor(rows.length * validationFraction)
-    return { heldOut: rows.slice(0, count), trained: rows.slice(count) }
+  const rows = new Int32Array(labels.length)
+  for (let row = 0; row < rows.length; row++) {
+    rows[row] = row
+    if (row % numbersOfStep === 0) yield 0
   }
+  yield* random.shuffle(rows)
+  const count = heldOut?.length ?? Math.floor(rows.length * validationFraction)
+  if (heldOut) yield* moveToFront(rows, heldOut)
+  return { heldOut: rows.slice(0, count), trained: rows.slice(count) }
+}
+
+/** The chosen rows, in the order in which they stood, then all others. */
+function* moveToFront(rows: Int32Array, chosen: Int32Array): Steps<void> {
   const isChosen = new Uint8Array(rows.length)
-  for (const row of heldOut) isChosen[row] = 1
-  return { heldOut: rows.filter((row) => isChosen[row] === 1), trained: rows.filter((row) => isChosen[row] === 0) }
+  for (const row of chosen) isChosen[row] = 1
+  const before = rows.slice()
+  let [front, behind] = [0, chosen.length]
+  for (let i = 0; i < before.length; i++) {
+    const row = before[i] as number
+    rows[isChosen[row] === 1 ? front++ : behind++] = row
+    if (i % numbersOfStep === 0) yield 0
+  }
 }
 
 /** The labels of the first softLabels neighbors and of the row itself, in equal shares. */

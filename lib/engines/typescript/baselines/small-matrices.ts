@@ -61,10 +61,10 @@ export function randomNormals(rows: number, columns: number, random: SplitMix): 
 }
 
 function fillWithNormals(numbers: Float64Array, random: SplitMix): void {
+  const pair = new Float64Array(2)
   for (let i = 0; i < numbers.length; i += 2) {
-    const [first, second] = random.normals()
-    numbers[i] = first
-    if (i + 1 < numbers.length) numbers[i + 1] = second
+    random.normals(pair)
+    numbers.set(pair.subarray(0, numbers.length - i), i)
   }
 }
 

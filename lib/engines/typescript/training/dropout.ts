@@ -1,8 +1,8 @@
 import type { Layer } from '../../../classifier/network.js'
+import { SplitMix } from '../split-mix.js'
 import type { Steps } from '../turns.js'
 import type { Gradients, LayerWeights, Pass, TrainingLayer } from './layer.js'
 import { numbersOfStep, type Reals } from './reals.js'
-import { SplitMix } from './split-mix.js'
 
 /** A number's lot is 16 bits; one output of the generator has those of four, the lowest bits first. */
 const lots = 65_536

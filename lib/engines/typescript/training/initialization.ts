@@ -6,9 +6,9 @@
  */
 import { type Network, tensorsOf } from '../../../classifier/network.js'
 import type { Initialization } from '../../../classifier/training.js'
+import { SplitMix } from '../split-mix.js'
 import type { Steps } from '../turns.js'
 import { numbersOfStep } from './reals.js'
-import { SplitMix } from './split-mix.js'
 
 /** Weights of linear and conv2d are drawn, layer by layer; biases are 0, batch norm's weights 1, its means 0 and its
  * variances 1. */

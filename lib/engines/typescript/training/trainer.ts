@@ -18,6 +18,7 @@ import type {
   TrainingRequest,
   TrainingState
 } from '../../engine.js'
+import { SplitMix } from '../split-mix.js'
 import { runInTurns, type Steps } from '../turns.js'
 import { calibrateTo, mostCalibratedNumbers } from './calibration.js'
 import { initialWeights } from './initialization.js'
@@ -28,7 +29,6 @@ import { TrainingNetwork } from './network.js'
 import { Optimizer } from './optimizer.js'
 import { newPlateau, observe, scheduleFactor } from './schedule.js'
 import { Score } from './score.js'
-import { SplitMix } from './split-mix.js'
 import { areFinite, checkedCopy, checkRequest } from './training-checks.js'
 import { addNoise, fillTarget, partsOf, type Split, splitRows } from './training-rows.js'
 
@@ -39,7 +39,7 @@ export function trainClassifier(request: TrainingRequest, job: JobOptions): Prom
 
 export function* trainingSteps(request: TrainingRequest): Steps<TrainedClassifier> {
   yield* checkRequest(request)
-  const seeds = new SplitMix(BigInt(request.seed))
+  const seeds = new SplitMix(request.seed)
   const split = yield* splitRows(request, new SplitMix(seeds.seed()))
   const start = yield* startingWeights(request, split, seeds.seed())
   const trainer = new Trainer(request, split, start, seeds)

@@ -1,9 +1,9 @@
 /** The rows of a training: their order, which of them are held out, what is wanted of each. */
 import type { TrainingRequest } from '../../engine.js'
+import type { SplitMix } from '../split-mix.js'
 import type { Steps } from '../turns.js'
 import type { Target } from './losses.js'
 import { numbersOfStep } from './reals.js'
-import type { SplitMix } from './split-mix.js'
 
 /** All rows in the order of the split, those to hold out first. */
 export interface Split {

@@ -16,7 +16,7 @@ import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import test from 'ava'
+import test, { type ExecutionContext } from 'ava'
 
 const run = promisify(execFile)
 const repository = fileURLToPath(new URL('../..', import.meta.url))
@@ -100,6 +100,14 @@ function use(folder: string, PATH: string, kind: 'import' | 'require'): string {
   return result.stdout + result.stderr
 }
 
+function computesInTypescript(t: ExecutionContext, folder: string, PATH: string): void {
+  for (const kind of ['import', 'require'] as const) {
+    const said = use(folder, PATH, kind)
+    t.regex(said, /^typescript 10$/m)
+    t.regex(said, /NEURAL_LSH_FALLBACK.*compiler.*npm rebuild neural-lsh/s)
+  }
+}
+
 const builds = ['cmake', 'c++', 'cc', 'make', 'ld', 'as', 'ar', 'ranlib']
 
 test.serial(
@@ -111,11 +119,7 @@ test.serial(
     const lines = output.split('\n').filter((line) => line.includes('installed without the native engine'))
     t.is(lines.length, 1)
     t.regex(lines[0] ?? '', /cmake was not found.*npm rebuild neural-lsh/)
-    for (const kind of ['import', 'require'] as const) {
-      const said = use(folder, PATH, kind)
-      t.regex(said, /^typescript 10$/m)
-      t.regex(said, /NEURAL_LSH_FALLBACK.*compiler.*npm rebuild neural-lsh/s)
-    }
+    computesInTypescript(t, folder, PATH)
     for (const program of ['neural-lsh', 'nlsh_build', 'nlsh_search']) {
       const { stdout } = await run(join(folder, 'node_modules', '.bin', program), ['--help'], {
         env: environment(PATH)
@@ -124,6 +128,15 @@ test.serial(
     }
   }
 )
+
+test.serial('with --ignore-scripts nothing is built, and everything works in TypeScript', async (t) => {
+  t.timeout(3 * minutes)
+  const PATH = makePath('no-scripts', [])
+  const installed = await install('without-scripts', await pack(repository), PATH, '--ignore-scripts')
+  t.false(existsSync(join(installed.package, 'build')))
+  computesInTypescript(t, installed.folder, PATH)
+  t.false(existsSync(fetches), 'nothing was fetched')
+})
 
 test.serial('CMake alone does not make it fail to install either', async (t) => {
   t.timeout(3 * minutes)

@@ -3,7 +3,7 @@
 import { checkArray } from './checks/arrays.js'
 import { Field, read } from './checks/fields.js'
 import { readRecallCurve } from './checks/recall-curve.js'
-import { openSearcher } from './engines/typescript/engine.js'
+import { openSearcher } from './engines/typescript/open-searcher.js'
 import { ArgumentError, FileError } from './errors.js'
 import { readIndexBytes } from './formats/index-bytes.js'
 import { searchRun } from './search-options.js'

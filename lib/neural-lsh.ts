@@ -2,7 +2,7 @@ import { type BuildReport, buildIndex } from './build.js'
 import { readBuildReport } from './checks/build-report.js'
 import { readRecallCurve } from './checks/recall-curve.js'
 import type { Engine, SearchState } from './engines/engine.js'
-import { selectEngine, selectSearchEngine } from './engines/select.js'
+import { selectEngine } from './engines/select.js'
 import { ArgumentError, FileError } from './errors.js'
 import { type Evaluation, evaluate } from './evaluation/evaluate.js'
 import { readIndexFile, writeIndexFile } from './formats/index-file.js'
@@ -70,7 +70,7 @@ export class NeuralLSH extends SearchableIndex {
   static async open(path: string, options?: OpenOptions): Promise<NeuralLSH> {
     checkPath(path)
     const { engine: choice, ...run } = resolveOpen(options)
-    const engine = selectSearchEngine(choice)
+    const engine = selectEngine(choice)
     return runJob({ ...run, onProgress: undefined }, async ({ threads, signal }) => {
       const { state, description, words } = await readIndexFile(path, { signal })
       try {

@@ -116,6 +116,11 @@ test('nothing of Node.js is imported for browsers, nor taken from the globals', 
     []
   )
   for (const [name, text] of modules) t.notRegex(text, /\b(?:process|Buffer|require|import)\s*[.(]/, name)
+  // What builds an index is not loaded to search one.
+  t.deepEqual(
+    [...modules.keys()].filter((name) => /\/typescript\/(?:training\/|(?:kmeans|partition|knn-graph)\.js)/.test(name)),
+    []
+  )
   // So that the walk is seen to find what there is.
   t.true((await reachable(new URL('index.js', dist))).has('node:fs/promises'))
 })

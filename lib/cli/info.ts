@@ -1,5 +1,5 @@
 import { stat } from 'node:fs/promises'
-import { selectEngine, selectSearchEngine } from '../engines/select.js'
+import { selectEngine } from '../engines/select.js'
 import { type EngineChoice, NeuralLSH } from '../index.js'
 import { defineCommand } from './command.js'
 import { apiOptions, runFlags } from './flags.js'
@@ -21,8 +21,7 @@ export const infoCommand = defineCommand({
   positionals: 1,
   async run(values, context) {
     const [path] = context.positionals
-    const select = path === undefined ? selectEngine : selectSearchEngine
-    const { name, description, hardwareThreads } = select((values.engine ?? 'auto') as EngineChoice)
+    const { name, description, hardwareThreads } = selectEngine((values.engine ?? 'auto') as EngineChoice)
     const engineLine = `engine: ${description}`
     if (path === undefined) {
       context.printJson({ engine: name, description, hardwareThreads })

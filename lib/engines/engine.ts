@@ -246,7 +246,8 @@ export interface RecallCurve {
   probability: readonly number[]
   /** until they hold so many vectors. */
   candidates: readonly number[]
-  /** Candidates compared again for each result that is asked for, rising; empty where the scan is exact. */
+  /** Candidates compared again for each result that is asked for, rising; empty where the scan is exact, or where it was so
+   * when this was learned: how many there are to be is then the engine's own choice. */
   reranked: readonly number[]
   /** Falling. */
   loss: readonly number[]
@@ -336,6 +337,8 @@ export interface RouteBatchResult {
 /** An opened index. Queries are as the user gave them (for cosine the engine normalises them itself); a query that is
  * not finite, or for cosine all zeros, gives an ArgumentError naming `query` or `queries`. */
 export interface Searcher {
+  /** Whether the index's codes decide which candidates are compared exactly: not where all of them are. */
+  readonly usesCodes: boolean
   searchSync(query: Float32Array, request: SearchRequest): SearchResult
   search(query: Float32Array, request: SearchRequest): Promise<SearchResult>
   searchBatch(queries: Float32Array, request: SearchRequest, job: JobOptions): Promise<SearchBatchResult>

@@ -206,11 +206,12 @@ function flatten(probing: Probing): [probes: number, mass: number, probability: 
     : [0, 0, probing.probability, probing.candidates]
 }
 
-function createSearcher(addon: Addon, handle: Handle, queue: SearchQueue): Searcher {
+function createSearcher(addon: Addon, handle: Handle, queue: SearchQueue, usesCodes: boolean): Searcher {
   const searcher = new addon.Searcher(handle)
   const results = new Results((...arrays) => searcher.setResults(...arrays))
   const spread = ({ probing, ...request }: SearchRequest) => ({ ...request, ...probing })
   return {
+    usesCodes,
     searchSync(query, { k, probing, reranked }) {
       results.reserve(k)
       try {
@@ -305,7 +306,7 @@ export function createNativeEngine(): Engine {
     async openSearcher(state: SearchState, job) {
       const { classifier, scan, codes } = state
       const { handle } = await run(addon.openIndex, { ...flatBins(state), classifier, scan, codes }, job)
-      return createSearcher(addon, handle, queue)
+      return createSearcher(addon, handle, queue, scan !== 'exact')
     }
   }
 }

@@ -6,8 +6,7 @@ import { createTypescriptEngine } from './typescript/engine.js'
 import { nodeWorkers } from './typescript/threads/node-workers.js'
 import { WorkerPool } from './typescript/threads/pool.js'
 
-/** What users may ask for. 'auto' takes the native engine; to open an index where that does not load, 'typescript', which
- * cannot build yet. */
+/** What users may ask for. 'auto' takes the native engine or, where that does not load, 'typescript'. */
 export const engineChoices = ['auto', 'native', 'typescript'] as const
 export type EngineChoice = (typeof engineChoices)[number]
 
@@ -19,26 +18,22 @@ const factories = {
 /** Engines that work, by name: loading one is done once. One that failed is tried again, as the cause may be cured. */
 const created = new Map<string, Engine>()
 
+let hasWarned = false
+
 /**
- * The engine that was asked for. The environment variable NEURAL_LSH_ENGINE, where it is set, overrules `choice`.
- * Throws EngineError, with reason and cure, when it cannot be had here, ArgumentError when there is none of that name.
+ * The engine that was asked for. The environment variable NEURAL_LSH_ENGINE, where it is set, overrules `choice`. 'auto'
+ * makes do without the native engine where it cannot be had, and warns of that once.
+ * Throws EngineError, with reason and cure, when one asked for by name cannot be had here, ArgumentError when there is none
+ * of that name.
  */
 export function selectEngine(choice: EngineChoice): Engine {
   const name = forcedChoice() ?? choice
-  return engine(name === 'auto' ? 'native' : name)
-}
-
-let hasWarned = false
-
-/** The engine for opening an index and searching it: as `selectEngine`, but 'auto' makes do without the native engine where
- * it cannot be had, and warns of that once. */
-export function selectSearchEngine(choice: EngineChoice): Engine {
+  if (name !== 'auto') return engine(name)
   try {
-    return selectEngine(choice)
+    return engine('native')
   } catch (error) {
-    const wanted = forcedChoice() ?? choice
-    if (!(error instanceof EngineError) || wanted !== 'auto') throw error
-    if (!hasWarned) process.emitWarning(`Searching in TypeScript, many times slower: ${error.message}`, fallback)
+    if (!(error instanceof EngineError)) throw error
+    if (!hasWarned) process.emitWarning(`Computing in TypeScript, many times slower: ${error.message}`, fallback)
     hasWarned = true
     return engine('typescript')
   }

@@ -83,7 +83,7 @@ export async function learnRecall(
   const places = await placeNeighbors(searcher, state, asks, job)
   const probing = await learnProbing(places, state.bins.ids.length, job.signal)
   const curve: RecallCurve = { ...probing, reranked: [], loss: [] }
-  return state.scan === 'exact' ? curve : { ...curve, ...(await learnDepth(searcher, asks, places, curve, job)) }
+  return searcher.usesCodes ? { ...curve, ...(await learnDepth(searcher, asks, places, curve, job)) } : curve
 }
 
 /** Of the bin of each true neighbor: its probability, and the vectors in the bins before it. */

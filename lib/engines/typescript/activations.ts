@@ -1,10 +1,10 @@
 /** The activations, with PyTorch's definitions, as functions of one number. */
 import type { ActivationType, Layer } from '../../classifier/network.js'
 
-type ElementWise = Extract<Layer, { type: Exclude<ActivationType, 'softmax'> }>
+export type ElementWise = Extract<Layer, { type: Exclude<ActivationType, 'softmax'> }>
 
-const seluAlpha = 1.6732632423543772
-const seluScale = 1.0507009873554805
+export const seluAlpha = 1.6732632423543772
+export const seluScale = 1.0507009873554805
 
 export function activationOf(layer: ElementWise): (x: number) => number {
   switch (layer.type) {
@@ -34,9 +34,12 @@ export function activationOf(layer: ElementWise): (x: number) => number {
       // Beyond 20 it is x, as in PyTorch.
       return (x) => (x > 20 ? x : Math.log1p(Math.exp(x)))
     case 'gelu':
-      return (x) => (x * complementaryError(-x / Math.SQRT2)) / 2
+      return (x) => x * normalShare(x)
   }
 }
+
+/** The share of a standard normal distribution that lies below x. */
+export const normalShare = (x: number) => complementaryError(-x / Math.SQRT2) / 2
 
 /** 2 / sqrt(pi) times the integral of exp(-t^2) from x on: by its series near 0, else by its continued fraction, each to
  * within 1e-12. */

@@ -5,10 +5,10 @@ import type { InputShape, Layer } from '../../classifier/network.js'
 export type LayerPass = (from: Float64Array, to: Float64Array) => void
 
 type Convolution = Extract<Layer, { type: 'conv2d' }>
-type Pool = Extract<Layer, { type: 'max-pool2d' | 'average-pool2d' }>
+export type Pool = Extract<Layer, { type: 'max-pool2d' | 'average-pool2d' }>
 
 /** Half-open: which of a window's rows or columns lie on the image. */
-interface Span {
+export interface Span {
   /** Where the window begins on the image; below 0 in the padding. */
   start: number
   begin: number
@@ -21,7 +21,7 @@ function spanOf({ kernel, stride, padding }: Convolution | Pool, window: number,
 }
 
 /** Calls `visit` for each window of a plane, line by line, with its spans downwards and to the right. */
-function windowsOf(
+export function windowsOf(
   layer: Convolution | Pool,
   [, height, width]: InputShape,
   [, lines, columns]: InputShape,

@@ -1,3 +1,7 @@
+import type { Steps } from './turns.js'
+
+const sunkOfStep = 1 << 12
+
 /** A heap of numbered keys: whoever takes only the first few does not pay for the order of the others. */
 export class Ranking {
   keys = new Float64Array(0)
@@ -15,6 +19,15 @@ export class Ranking {
   start(size: number): void {
     this.#size = size
     for (let place = (size >> 1) - 1; place >= 0; place--) this.#sink(place)
+  }
+
+  /** As `start`, of many. */
+  *startInSteps(size: number): Steps<void> {
+    this.#size = size
+    for (let place = (size >> 1) - 1; place >= 0; place--) {
+      this.#sink(place)
+      if (place % sunkOfStep === 0) yield 0
+    }
   }
 
   get size(): number {

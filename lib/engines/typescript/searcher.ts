@@ -31,6 +31,7 @@ const reportEvery = 64
 const queriesOfPart = 16
 
 export class TypescriptSearcher implements Searcher {
+  readonly usesCodes = false
   readonly #state: SearchState
   readonly #router: Router
   readonly #choice: BinChoice

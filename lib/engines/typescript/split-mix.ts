@@ -1,85 +1,89 @@
-/** The random numbers of the native engine (native/core/random.h): SplitMix64 (Steele, Lea & Flood, OOPSLA 2014), in halves of
- * 32 bits. What is to come out as there draws from it; what need not, from the quicker random.ts. */
+import type { Steps } from './turns.js'
+
+const golden = 0x9e3779b97f4a7c15n
+const shuffledOfStep = 1 << 12
+
+/** SplitMix64 (Steele, Lea & Flood, OOPSLA 2014), as native/core/random.h: what draws from it draws the same numbers in every
+ * engine. An output is two halves of 32 bits, as 64 are slow in JavaScript. */
 export class SplitMix {
-  /** Of the state. */
-  private high: number
-  private low: number
-  /** Of the last number, as signed integers. */
-  private upper = 0
-  private lower = 0
+  /** Of the last output, as signed integers. */
+  high = 0
+  low = 0
+  private stateHigh: number
+  private stateLow: number
 
-  /** `seed`: a whole number of at most 53 bits. */
-  constructor(seed: number) {
-    this.high = Math.floor(seed / 2 ** 32) | 0
-    this.low = seed | 0
+  /** Of the seed 64 bits count; `skipped` outputs are left out. */
+  constructor(seed: bigint, skipped = 0) {
+    const state = seed + BigInt(skipped) * golden
+    this.stateHigh = Number(BigInt.asIntN(32, state >> 32n))
+    this.stateLow = Number(BigInt.asIntN(32, state))
   }
 
-  /** A generator that begins with the next number. */
-  split(): SplitMix {
-    this.advance()
-    const other = new SplitMix(0)
-    other.high = this.upper
-    other.low = this.lower
-    return other
+  next(): void {
+    const sum = (this.stateLow >>> 0) + 0x7f4a7c15
+    this.stateLow = sum | 0
+    this.stateHigh = (this.stateHigh + 0x9e3779b9 + (sum > 0xffffffff ? 1 : 0)) | 0
+    this.high = this.stateHigh
+    this.low = this.stateLow
+    this.foldDown(30)
+    this.multiply(0xbf58476d, 0x1ce4e5b9)
+    this.foldDown(27)
+    this.multiply(0x94d049bb, 0x133111eb)
+    this.foldDown(31)
   }
 
-  /** The highest bit of the next number. */
-  bit(): number {
-    this.advance()
-    return this.upper >>> 31
+  /** The next output as a seed. */
+  seed(): bigint {
+    this.next()
+    return (BigInt(this.high >>> 0) << 32n) | BigInt(this.low >>> 0)
   }
 
   /** Uniform in [0, 1) with 53 bits. */
   uniform(): number {
-    this.advance()
-    return ((this.upper >>> 0) * 2 ** 21 + (this.lower >>> 11)) * 2 ** -53
+    this.next()
+    return ((this.high >>> 0) * 2 ** 21 + (this.low >>> 11)) * 2 ** -53
   }
 
-  /** Two independent standard normal numbers (Box & Muller 1958). */
-  normals(): [number, number] {
+  /** Writes two independent standard normal numbers (Box & Muller 1958). */
+  normals(pair: Float64Array): void {
     const radius = Math.sqrt(-2 * Math.log(1 - this.uniform()))
     const angle = 2 * Math.PI * this.uniform()
-    return [radius * Math.cos(angle), radius * Math.sin(angle)]
+    pair[0] = radius * Math.cos(angle)
+    pair[1] = radius * Math.sin(angle)
   }
 
-  /** Uniform in [0, bound), by the high half of a product of 64 bits. */
+  /** Uniform in [0, bound), for bounds below 2^32: the high half of the 32 upper bits' product with the bound. */
   below(bound: number): number {
-    this.advance()
-    const lower = Math.floor(((this.upper & 0xffff) * bound) / 2 ** 16)
-    return Math.floor(((this.upper >>> 16) * bound + lower) / 2 ** 16)
+    this.next()
+    const lower = Math.floor(((this.high & 0xffff) * bound) / 2 ** 16)
+    return Math.floor(((this.high >>> 16) * bound + lower) / 2 ** 16)
   }
 
-  private advance(): void {
-    const low = (this.low >>> 0) + 0x7f4a7c15
-    this.low = low | 0
-    this.high = (this.high + 0x9e3779b9 + (low > 0xffffffff ? 1 : 0)) | 0
-    this.upper = this.high
-    this.lower = this.low
-    this.mix(30)
-    this.multiply(0xbf58476d, 0x1ce4e5b9)
-    this.mix(27)
-    this.multiply(0x94d049bb, 0x133111eb)
-    this.mix(31)
+  /** Fisher-Yates, from the last element down. */
+  *shuffle(values: Int32Array): Steps<void> {
+    for (let i = values.length; i > 1; i--) {
+      const other = this.below(i)
+      const value = values[i - 1] as number
+      values[i - 1] = values[other] as number
+      values[other] = value
+      if (i % shuffledOfStep === 0) yield 0
+    }
   }
 
-  /** z ^= z >> bits */
-  private mix(bits: number): void {
-    this.lower ^= (this.lower >>> bits) | (this.upper << (32 - bits))
-    this.upper ^= this.upper >>> bits
+  /** z ^= z >> bits, for 0 < bits < 32. */
+  private foldDown(bits: number): void {
+    this.low ^= (this.low >>> bits) | (this.high << (32 - bits))
+    this.high ^= this.high >>> bits
   }
 
-  /** z *= the number with these halves */
-  private multiply(upper: number, lower: number): void {
-    const crossed = Math.imul(this.upper, lower) + Math.imul(this.lower, upper)
-    this.upper = (highHalf(this.lower >>> 0, lower) + crossed) | 0
-    this.lower = Math.imul(this.lower, lower)
+  /** The lower 64 bits of the product; of the lower halves' product the upper half is put together from 16 bits each. */
+  private multiply(high: number, low: number): void {
+    const [first, second] = [this.low & 0xffff, this.low >>> 16]
+    const [third, fourth] = [low & 0xffff, low >>> 16]
+    const across = second * third + (Math.imul(first, third) >>> 16)
+    const back = first * fourth + (across & 0xffff)
+    const carried = Math.imul(second, fourth) + (across >>> 16) + (back >>> 16)
+    this.high = (carried + Math.imul(this.low, high) + Math.imul(this.high, low)) | 0
+    this.low = Math.imul(this.low, low)
   }
-}
-
-/** Of a product of two unsigned numbers of 32 bits. */
-function highHalf(a: number, b: number): number {
-  const [a0, a1, b0, b1] = [a & 0xffff, a >>> 16, b & 0xffff, b >>> 16]
-  const middle = a1 * b0 + Math.floor((a0 * b0) / 2 ** 16)
-  const other = a0 * b1 + (middle % 2 ** 16)
-  return a1 * b1 + Math.floor(middle / 2 ** 16) + Math.floor(other / 2 ** 16)
 }

@@ -61,10 +61,11 @@ export function randomNormals(rows: number, columns: number, random: SplitMix): 
 }
 
 function fillWithNormals(numbers: Float64Array, random: SplitMix): void {
+  const pair = new Float64Array(2)
   for (let i = 0; i < numbers.length; i += 2) {
-    const [first, second] = random.normals()
-    numbers[i] = first
-    if (i + 1 < numbers.length) numbers[i + 1] = second
+    random.normals(pair)
+    numbers[i] = pair[0] as number
+    if (i + 1 < numbers.length) numbers[i + 1] = pair[1] as number
   }
 }
 

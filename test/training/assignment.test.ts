@@ -1,12 +1,10 @@
 import test from 'ava'
 import type { Classifier } from '../../lib/engines/engine.js'
-import { createNativeEngine } from '../../lib/engines/native.js'
 import { NeuralLSH } from '../../lib/index.js'
 import { randomNumbers } from '../engines/brute-force.js'
+import { eachEngine } from '../engines/each-engine.js'
 import { rejectsArgument } from '../support/rejection.js'
 import { clustered } from '../support/vectors.js'
-
-const engine = createNativeEngine()
 
 /** A linear classifier of random weights. */
 function linear(dimensions: number, bins: number): Classifier {
@@ -56,37 +54,39 @@ function plainAssignment(
   return { labels, sizes }
 }
 
-for (const [rows, dimensions, bins, slack] of [
-  [500, 5, 7, 1],
-  [3000, 4, 40, 1.05],
-  [1000, 3, 200, 1.5],
-  [300, 6, 5, 1000]
-] as const) {
-  test(`${rows} vectors in ${bins} bins with ${slack} times the room: each where the router would look first`, async (t) => {
-    const vectors = clustered(rows, dimensions, 10, 1, 3)
-    const classifier = linear(dimensions, bins)
-    const largest = Math.min(rows, Math.floor(slack * Math.ceil(rows / bins)))
-    const labels = await engine.assignToBins(classifier, vectors, largest, { threads: 0 })
-    const plain = plainAssignment(classifier, vectors, dimensions, bins, largest)
-    // Where two rows are equally sure but for rounding, either may come first, and the next ones follow.
-    const same = labels.reduce((count, bin, row) => count + (bin === plain.labels[row] ? 1 : 0), 0)
-    t.true(same >= 0.98 * rows, `${same} of ${rows} as by the plain rule`)
-    t.true(plain.sizes.every((size) => size <= largest))
-    const sizes = new Array<number>(bins).fill(0)
-    for (const bin of labels) sizes[bin] = (sizes[bin] as number) + 1
-    t.true(sizes.every((size) => size <= largest))
-    t.deepEqual(await engine.assignToBins(classifier, vectors, largest, { threads: 1 }), labels)
-  })
-}
+eachEngine(({ engine, test }) => {
+  for (const [rows, dimensions, bins, slack] of [
+    [500, 5, 7, 1],
+    [3000, 4, 40, 1.05],
+    [1000, 3, 200, 1.5],
+    [300, 6, 5, 1000]
+  ] as const) {
+    test(`${rows} vectors in ${bins} bins with ${slack} times the room: each where the router would look first`, async (t) => {
+      const vectors = clustered(rows, dimensions, 10, 1, 3)
+      const classifier = linear(dimensions, bins)
+      const largest = Math.min(rows, Math.floor(slack * Math.ceil(rows / bins)))
+      const labels = await engine.assignToBins(classifier, vectors, largest, { threads: 0 })
+      const plain = plainAssignment(classifier, vectors, dimensions, bins, largest)
+      // Where two rows are equally sure but for rounding, either may come first, and the next ones follow.
+      const same = labels.reduce((count, bin, row) => count + (bin === plain.labels[row] ? 1 : 0), 0)
+      t.true(same >= 0.98 * rows, `${same} of ${rows} as by the plain rule`)
+      t.true(plain.sizes.every((size) => size <= largest))
+      const sizes = new Array<number>(bins).fill(0)
+      for (const bin of labels) sizes[bin] = (sizes[bin] as number) + 1
+      t.true(sizes.every((size) => size <= largest))
+      t.deepEqual(await engine.assignToBins(classifier, vectors, largest, { threads: 1 }), labels)
+    })
+  }
 
-test('vectors in one place fill bin after bin', async (t) => {
-  const labels = await engine.assignToBins(linear(4, 30), new Float32Array(4 * 100).fill(1), 4, { threads: 0 })
-  const sizes = new Array<number>(30).fill(0)
-  for (const bin of labels) sizes[bin] = (sizes[bin] as number) + 1
-  t.deepEqual(
-    sizes.filter((size) => size > 0),
-    new Array(25).fill(4)
-  )
+  test('vectors in one place fill bin after bin', async (t) => {
+    const labels = await engine.assignToBins(linear(4, 30), new Float32Array(4 * 100).fill(1), 4, { threads: 0 })
+    const sizes = new Array<number>(30).fill(0)
+    for (const bin of labels) sizes[bin] = (sizes[bin] as number) + 1
+    t.deepEqual(
+      sizes.filter((size) => size > 0),
+      new Array(25).fill(4)
+    )
+  })
 })
 
 test('an index is assigned by its router: bins of bounded size, and more of the neighbors in the first bins', async (t) => {

@@ -130,7 +130,8 @@ export interface NetworkTensor {
 
 // ------------------------------------------------------------------------------------------------------- what fits
 
-const sizeOf = (shape: readonly number[]) => shape.reduce((product, side) => product * side, 1)
+/** Numbers in a shape. */
+export const sizeOf = (shape: readonly number[]) => shape.reduce((product, side) => product * side, 1)
 
 export const isFlat = ([, height, width]: InputShape) => height === 1 && width === 1
 

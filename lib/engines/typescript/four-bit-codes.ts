@@ -95,7 +95,7 @@ function* computeMeans(stored: StoredBins, means: Float32Array): Steps<void> {
 
 /** Distinct rows in ascending order (all, where they are few), the last one again until 16 divides their number. */
 function* drawSample(offsets: Int32Array, seed: number): Steps<Places> {
-  const random = new SplitMix(seed)
+  const random = new SplitMix(BigInt(seed))
   let left = offsets.at(-1) as number
   let wanted = Math.min(left, sampleRows)
   const count = Math.ceil(wanted / entries) * entries
@@ -189,7 +189,7 @@ export const learnCodebooks: Task<Learning> = {
     const { seed, codebooks } = learning
     return function* (part) {
       const points = yield* residualsOfPart(learning, part)
-      const book = yield* drawEntries(points, new SplitMix(seed + part).split())
+      const book = yield* drawEntries(points, new SplitMix(new SplitMix(BigInt(seed + part)).seed()))
       for (let round = 0; round < rounds; round++) yield* improve(points, book)
       for (let entry = 0; entry < entries; entry++) {
         codebooks[(part * entries + entry) * width] = book.x[entry] as number

@@ -6,7 +6,8 @@ import {
   type Network,
   outputsOf,
   parameterCount,
-  shapesOf
+  shapesOf,
+  sizeOf
 } from '../../classifier/network.js'
 import type { Classifier, InputTransform } from '../engine.js'
 import type { LayerPass } from './images.js'
@@ -57,8 +58,6 @@ class WeightReader {
 
 /** Where layers leave what the next one reads: one array is read while the other is written. */
 type Scratch = readonly [Float64Array, Float64Array]
-
-const sizeOf = ([channels, height, width]: InputShape) => channels * height * width
 
 const widestOf = (network: Network) => Math.max(...shapesOf(network).map(sizeOf))
 

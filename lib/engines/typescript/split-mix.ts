@@ -3,9 +3,8 @@ import type { Steps } from './turns.js'
 const golden = 0x9e3779b97f4a7c15n
 const shuffledOfStep = 1 << 12
 
-/** The random numbers of the native engine (native/core/random.h): SplitMix64 (Steele, Lea & Flood, OOPSLA 2014). An output is
- * two halves of 32 bits, as 64 are slow in JavaScript. What is to come out as there draws from it; what need not, from the
- * quicker random.ts. */
+/** SplitMix64 (Steele, Lea & Flood, OOPSLA 2014), as native/core/random.h: what draws from it draws the same numbers in every
+ * engine. An output is two halves of 32 bits, as 64 are slow in JavaScript. What need not come out the same draws from the quicker random.ts. */
 export class SplitMix {
   /** Of the last output, as signed integers. */
   high = 0
@@ -13,9 +12,9 @@ export class SplitMix {
   private stateHigh: number
   private stateLow: number
 
-  /** Of the seed, a whole number, 64 bits count; `skipped` outputs are left out. */
-  constructor(seed: bigint | number, skipped = 0) {
-    const state = BigInt(seed) + BigInt(skipped) * golden
+  /** Of the seed 64 bits count; `skipped` outputs are left out. */
+  constructor(seed: bigint, skipped = 0) {
+    const state = seed + BigInt(skipped) * golden
     this.stateHigh = Number(BigInt.asIntN(32, state >> 32n))
     this.stateLow = Number(BigInt.asIntN(32, state))
   }
@@ -37,17 +36,6 @@ export class SplitMix {
   seed(): bigint {
     this.next()
     return (BigInt(this.high >>> 0) << 32n) | BigInt(this.low >>> 0)
-  }
-
-  /** A generator that begins with the next output as its seed. */
-  split(): SplitMix {
-    return new SplitMix(this.seed())
-  }
-
-  /** The highest bit of the next output. */
-  bit(): number {
-    this.next()
-    return this.high >>> 31
   }
 
   /** Uniform in [0, 1) with 53 bits. */

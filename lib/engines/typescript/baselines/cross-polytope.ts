@@ -14,11 +14,11 @@ export function* crossPolytopes(
   seed: number,
   result: Projections
 ): Steps<void> {
-  const random = new SplitMix(seed)
+  const random = new SplitMix(BigInt(seed))
   let first = 0
   for (const count of polytopes) {
     const weights = result.weights.subarray(first * rows.dimensions, (first + count) * rows.dimensions)
-    yield* uncounted(writeRotation(rows.dimensions, random.split(), weights))
+    yield* uncounted(writeRotation(rows.dimensions, new SplitMix(random.seed()), weights))
     first += count
   }
   yield* eachProjected(rows, result, (row, numbers) => {
@@ -30,7 +30,7 @@ export function* crossPolytopes(
  * with zeros to a power of two: row i is D1 H D2 H D3 H e_i. */
 function* writeRotation(columns: number, random: SplitMix, weights: Float32Array): Steps<void> {
   const size = 2 ** Math.ceil(Math.log2(columns))
-  const signs = Array.from({ length: rounds }, () => Float64Array.from({ length: size }, () => 1 - 2 * random.bit()))
+  const signs = Array.from({ length: rounds }, () => Float64Array.from({ length: size }, () => signOf(random)))
   const scale = size ** (-0.5 * rounds)
   const numbers = new Float64Array(size)
   for (let row = 0; row * columns < weights.length; row++) {
@@ -43,6 +43,12 @@ function* writeRotation(columns: number, random: SplitMix, weights: Float32Array
     weights.set(numbers.subarray(0, columns), row * columns)
     yield 0
   }
+}
+
+/** By the highest bit of a number. */
+function signOf(random: SplitMix): number {
+  random.next()
+  return random.high < 0 ? -1 : 1
 }
 
 /** Walsh's and Hadamard's, in place and not scaled. */

@@ -42,7 +42,9 @@ export function* hyperplaneTree(
     const left = Math.ceil(count / 2)
     const leftRows = rowsBefore(firstLeaf + left) - rowsBefore(firstLeaf)
     const weights = result.weights.subarray(node * dimensions, (node + 1) * dimensions)
-    yield* uncounted(chooseDirection(rows, ids, direction, new SplitMix(seed + node).split(), weights))
+    yield* uncounted(
+      chooseDirection(rows, ids, direction, new SplitMix(new SplitMix(BigInt(seed + node)).seed()), weights)
+    )
     const cut = yield* cutAt(rows, ids, weights, leftRows)
     result.biases[node] = -cut.value
     yield ids.length

@@ -23,7 +23,7 @@ export function* iterativeQuantization(
   { bits, iterations, seed }: ItqOptions,
   result: Projections
 ): Steps<Float64Array<ArrayBuffer>> {
-  const random = new SplitMix(seed)
+  const random = new SplitMix(BigInt(seed))
   const principal = yield* uncounted(principalDirections(rows, bits, random))
   const { numbers, squared } = yield* uncounted(projected(rows, principal))
   const count = rowCount(rows)

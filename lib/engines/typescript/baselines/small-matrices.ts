@@ -64,7 +64,8 @@ function fillWithNormals(numbers: Float64Array, random: SplitMix): void {
   const pair = new Float64Array(2)
   for (let i = 0; i < numbers.length; i += 2) {
     random.normals(pair)
-    numbers.set(pair.subarray(0, numbers.length - i), i)
+    numbers[i] = pair[0] as number
+    if (i + 1 < numbers.length) numbers[i + 1] = pair[1] as number
   }
 }
 

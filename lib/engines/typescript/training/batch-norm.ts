@@ -1,6 +1,6 @@
-import type { InputShape, Layer } from '../../../classifier/network.js'
+import { type InputShape, type Layer, sizeOf } from '../../../classifier/network.js'
 import type { Steps } from '../turns.js'
-import { type Gradients, type LayerWeights, type Pass, sizeOf, type TrainingLayer } from './layer.js'
+import type { Gradients, LayerWeights, Pass, TrainingLayer } from './layer.js'
 import { type Reals, rowsOfStep } from './reals.js'
 
 /** Ioffe & Szegedy, ICML 2015. Each channel is normalized over the batch and the channel's pixels. */

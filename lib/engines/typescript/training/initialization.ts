@@ -4,7 +4,7 @@
  * 2 / (fan-in + fan-out); He et al., ICCV 2015, equation 10: variance 2 / fan-in; LeCun 1998, Klambauer et al., NeurIPS
  * 2017, for SELU: variance 1 / fan-in.
  */
-import { type Network, tensorsOf } from '../../../classifier/network.js'
+import { type Network, sizeOf, tensorsOf } from '../../../classifier/network.js'
 import type { Initialization } from '../../../classifier/training.js'
 import { SplitMix } from '../split-mix.js'
 import type { Steps } from '../turns.js'
@@ -17,7 +17,7 @@ export function* initialWeights(
   initialization: Initialization,
   seed: bigint
 ): Steps<{ parameters: Float32Array<ArrayBuffer>; buffers: Float32Array<ArrayBuffer> }> {
-  const tensors = tensorsOf(network).map(({ shape, ...tensor }) => ({ ...tensor, shape, size: product(shape) }))
+  const tensors = tensorsOf(network).map(({ shape, ...tensor }) => ({ ...tensor, shape, size: sizeOf(shape) }))
   const totalOf = (wanted: string) => tensors.reduce((sum, { kind, size }) => sum + (kind === wanted ? size : 0), 0)
   const weights = {
     parameter: new Float32Array(totalOf('parameter')),
@@ -34,8 +34,6 @@ export function* initialWeights(
   return { parameters: weights.parameter, buffers: weights.buffer }
 }
 
-const product = (shape: readonly number[]) => shape.reduce((size, side) => size * side, 1)
-
 /** Uniform numbers of variance v lie within +-sqrt(3 v). */
 function* fillWeights(
   initialization: Initialization,
@@ -43,8 +41,8 @@ function* fillWeights(
   random: SplitMix,
   weights: Float32Array
 ): Steps<void> {
-  const fanIn = product(inputs)
-  const fanOut = outputs * product(inputs.slice(1))
+  const fanIn = sizeOf(inputs)
+  const fanOut = outputs * sizeOf(inputs.slice(1))
   switch (initialization.type) {
     case 'uniform':
       return yield* fillUniform(random, 1 / Math.sqrt(fanIn), weights)

@@ -1,5 +1,4 @@
 /** What every kind of layer can do in training. */
-import type { InputShape } from '../../../classifier/network.js'
 import type { Steps } from '../turns.js'
 import type { Reals } from './reals.js'
 
@@ -38,5 +37,3 @@ export interface TrainingLayer {
   forward(pass: Pass, weights: LayerWeights, from: Reals, to: Reals): Steps<void>
   backward(pass: Pass, gradients: Gradients): Steps<void>
 }
-
-export const sizeOf = ([channels, height, width]: InputShape) => channels * height * width

@@ -1,8 +1,15 @@
 /** The network's two passes: forward and, for training, backward (Rumelhart, Hinton & Williams 1986). */
-import { bufferCount, type InputShape, type Network, parameterCount, shapesOf } from '../../../classifier/network.js'
+import {
+  bufferCount,
+  type InputShape,
+  type Network,
+  parameterCount,
+  shapesOf,
+  sizeOf
+} from '../../../classifier/network.js'
 import { SplitMix } from '../split-mix.js'
 import type { Steps } from '../turns.js'
-import { type LayerWeights, type Pass, sizeOf, type TrainingLayer } from './layer.js'
+import type { LayerWeights, Pass, TrainingLayer } from './layer.js'
 import { trainingLayer } from './layers.js'
 import { MatrixProduct } from './matrix-product.js'
 import type { Precision, Reals } from './reals.js'

@@ -1,8 +1,8 @@
 /** Pooling, plane by plane: a plane is one channel of one row. */
-import type { InputShape, Layer } from '../../../classifier/network.js'
+import { type InputShape, type Layer, sizeOf } from '../../../classifier/network.js'
 import { type Pool, type Span, windowsOf } from '../images.js'
 import type { Steps } from '../turns.js'
-import { type Gradients, type LayerWeights, type Pass, sizeOf, type TrainingLayer } from './layer.js'
+import type { Gradients, LayerWeights, Pass, TrainingLayer } from './layer.js'
 import type { Reals } from './reals.js'
 
 /** The pixels of each window that lie on the image: window w has pixels[offsets[w]] to pixels[offsets[w + 1] - 1]. */

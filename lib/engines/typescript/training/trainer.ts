@@ -39,7 +39,7 @@ export function trainClassifier(request: TrainingRequest, job: JobOptions): Prom
 
 export function* trainingSteps(request: TrainingRequest): Steps<TrainedClassifier> {
   yield* checkRequest(request)
-  const seeds = new SplitMix(request.seed)
+  const seeds = new SplitMix(BigInt(request.seed))
   const split = yield* splitRows(request, new SplitMix(seeds.seed()))
   const start = yield* startingWeights(request, split, seeds.seed())
   const trainer = new Trainer(request, split, start, seeds)

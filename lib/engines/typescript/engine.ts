@@ -36,7 +36,7 @@ export function createTypescriptEngine(pool: Pool = alone): Engine {
     encodeFourBits: (state, seed, job) => encodeFourBits(state, seed, job, pool),
     groupIntoBins,
     areBytes,
-    trainClassifier,
+    trainClassifier: (request, job) => trainClassifier(request, job, pool),
     calibrateToNeighbors,
     assignToBins
   }

@@ -5,16 +5,33 @@ import type { JobOptions } from '../../lib/engines/engine.js'
 import { createTypescriptEngine } from '../../lib/engines/typescript/engine.js'
 import { nodeWorkers } from '../../lib/engines/typescript/threads/node-workers.js'
 import { WorkerPool } from '../../lib/engines/typescript/threads/pool.js'
-import { ArgumentError } from '../../lib/errors.js'
 import { bestDelays } from '../support/delays.js'
-import { readWords, trainingRequest, withoutSeconds } from '../support/training.js'
+import { readWords, type TrainingData, trainingRequest, withoutSeconds } from '../support/training.js'
 
-const pool = new WorkerPool({ ...nodeWorkers, cores: 2 })
-const engine = createTypescriptEngine(pool)
+let gathered = 0
+
+/** Two cores, whatever there are: up to four threads. */
+class CountingPool extends WorkerPool {
+  override gather(threads: number) {
+    gathered++
+    return super.gather(threads)
+  }
+}
+
+const engine = createTypescriptEngine(new CountingPool({ ...nodeWorkers, cores: 2 }, { worthwhile: 0 }))
 const { words } = readWords()
 
-const train = (options: ClassifierOptions, job: JobOptions) =>
-  engine.trainClassifier(trainingRequest(words, options), job)
+const train = (options: ClassifierOptions, job: JobOptions, data = words) =>
+  engine.trainClassifier(trainingRequest(data, options), job)
+
+/** The first of the words. */
+const few = 100
+const fewWords: TrainingData = {
+  ...words,
+  vectors: words.vectors.subarray(0, few * words.dimensions),
+  labels: words.labels.subarray(0, few),
+  neighbors: words.neighbors.subarray(0, few * words.neighborsPerRow).map((id) => id % few)
+}
 
 const onOrdinaryMemory = (value: unknown): boolean => {
   if (ArrayBuffer.isView(value)) return value.buffer instanceof ArrayBuffer
@@ -43,9 +60,9 @@ const courses: Record<string, ClassifierOptions> = {
   images: {
     inputShape: [1, 10, 10],
     layers: [
-      { type: 'conv2d', channels: 24, kernel: 3, padding: 1 },
+      { type: 'conv2d', channels: 40, kernel: 3, padding: 1 },
       { type: 'relu' },
-      { type: 'conv2d', channels: 24, kernel: 3, padding: 1 },
+      { type: 'conv2d', channels: 40, kernel: 3, padding: 1 },
       { type: 'flatten' }
     ],
     batchSize: 50,
@@ -55,11 +72,82 @@ const courses: Record<string, ClassifierOptions> = {
 
 for (const [name, options] of Object.entries(courses)) {
   test.serial(`a classifier is the same, bit for bit, from any number of threads: ${name}`, async (t) => {
-    const expected = withoutSeconds(await train(options, { threads: 1 }))
+    const data = name === 'images' ? fewWords : words
+    const expected = withoutSeconds(await train(options, { threads: 1 }, data))
     for (const threads of [2, 3]) {
-      const found = await train(options, { threads })
+      const before = gathered
+      const found = await train(options, { threads }, data)
+      t.is(gathered, before + 1)
       t.true(onOrdinaryMemory(found))
       t.deepEqual(withoutSeconds(found), expected)
     }
   })
 }
+
+const plain: ClassifierOptions = {
+  hidden: [256, 128],
+  softLabels: 0,
+  batchSize: 100,
+  validationFraction: 0,
+  schedule: { type: 'constant' }
+}
+
+test.serial('a training goes on where another one stopped, and leaves it as it was', async (t) => {
+  const whole = await train({ ...plain, epochs: 2 }, { threads: 1 })
+  const half = await train({ ...plain, epochs: 1 }, { threads: 2 })
+  const before = structuredClone(half)
+  const request = { ...trainingRequest(words, { ...plain, epochs: 1 }), initial: half }
+  const ended = await engine.trainClassifier(request, { threads: 2 })
+  t.deepEqual(half, before)
+  t.deepEqual(ended.parameters, whole.parameters)
+  t.deepEqual(ended.state, whole.state)
+})
+
+test.serial('progress comes in mini-batches; what onProgress throws stops the training', async (t) => {
+  const counts: [number, number][] = []
+  await train({ ...plain, epochs: 2 }, { threads: 2, onProgress: (...count) => counts.push(count) })
+  const total = 2 * Math.ceil(words.labels.length / 100)
+  t.true(counts.length > 1)
+  t.true(counts.every(([done, all], i) => done > (counts[i - 1]?.[0] ?? 0) && all === total))
+  t.deepEqual(counts.at(-1), [total, total])
+  const thrown = new Error('mine')
+  const job = {
+    threads: 2,
+    onProgress: () => {
+      throw thrown
+    }
+  }
+  t.is(await t.throwsAsync(train({ ...plain, epochs: 1000 }, job)), thrown)
+})
+
+test.serial('an abort in the middle of large products stops all threads within a second', async (t) => {
+  const controller = new AbortController()
+  const reason = new Error('enough')
+  const options = { hidden: [2048, 2048], epochs: 1000, batchSize: words.labels.length }
+  const running = train(options, { threads: 2, signal: controller.signal })
+  await new Promise((resolve) => setTimeout(resolve, 500))
+  const aborted = performance.now()
+  controller.abort(reason)
+  t.is(await t.throwsAsync(running), reason)
+  t.true(performance.now() - aborted < 1000)
+})
+
+test.serial('errors are those of one thread', async (t) => {
+  const diverging: ClassifierOptions = { ...plain, optimizer: { type: 'sgd', learningRate: 1e12 } }
+  const wrong = { ...trainingRequest(words, plain), labels: words.labels.map((label, i) => (i === 7 ? -1 : label)) }
+  const failures: [work: (job: JobOptions) => Promise<unknown>, code: string][] = [
+    [(job) => train(diverging, job), 'ERR_NLSH_TRAINING'],
+    [(job) => engine.trainClassifier(wrong, job), 'ERR_NLSH_ARGUMENT']
+  ]
+  for (const [work, code] of failures) {
+    const expected = await t.throwsAsync(work({ threads: 1 }), { code })
+    const found = await t.throwsAsync(work({ threads: 2 }), { code, message: expected?.message ?? '' })
+    t.is(found?.constructor, expected?.constructor)
+  }
+})
+
+test.serial('the event loop is free while threads train', async (t) => {
+  const late = await bestDelays(() => train({ ...plain, hidden: [512, 512], epochs: 2 }, { threads: 2 }))
+  t.true(late.length > 20, `${late.length} ticks: too short a work to tell`)
+  t.true((late.at(-1) ?? 0) < 100, `${late.at(-1)} ms late`)
+})

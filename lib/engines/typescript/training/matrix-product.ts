@@ -13,8 +13,8 @@ const tileRows = 256
 const tileColumns = 32
 /** Products in a step: a quarter of a millisecond. */
 const productsOfStep = 1 << 19
-/** Products that take some ten times as long as to wake another thread. */
-const worthSharing = 1 << 18
+/** Half a millisecond: some ten times as long as it takes to wake another thread. */
+const worthSharing = 1 << 20
 
 /** A matrix of rows that lie `stride` numbers apart, or the transposed one. */
 export interface Operand {

@@ -131,6 +131,31 @@ test.serial('an abort in the middle of large products stops all threads within a
   t.true(performance.now() - aborted < 1000)
 })
 
+test.serial('bins are assigned and temperatures fitted alike by any number of threads', async (t) => {
+  const classifier = await train({ ...plain, epochs: 1 }, { threads: 1 })
+  const [rows, bins] = [words.labels.length, words.bins]
+  const neighborBins = words.neighbors.map((id) => words.labels[id] as number)
+  const wrong = neighborBins.map((bin, i) => (i === 5 ? bins : bin))
+  const expected = {
+    bins: await engine.assignToBins(classifier, words.vectors, Math.ceil(rows / bins), { threads: 1 }),
+    calibration: await engine.calibrateToNeighbors(classifier, words.vectors, neighborBins, { threads: 1 })
+  }
+  for (const threads of [2, 3]) {
+    const before = gathered
+    const found = {
+      bins: await engine.assignToBins(classifier, words.vectors, Math.ceil(rows / bins), { threads }),
+      calibration: await engine.calibrateToNeighbors(classifier, words.vectors, neighborBins, { threads })
+    }
+    t.is(gathered, before + 2)
+    t.true(onOrdinaryMemory(found))
+    t.deepEqual(found, expected)
+    await t.throwsAsync(engine.calibrateToNeighbors(classifier, words.vectors, wrong, { threads }), {
+      code: 'ERR_NLSH_ARGUMENT',
+      message: /^neighborBins: must be in/
+    })
+  }
+})
+
 test.serial('errors are those of one thread', async (t) => {
   const diverging: ClassifierOptions = { ...plain, optimizer: { type: 'sgd', learningRate: 1e12 } }
   const wrong = { ...trainingRequest(words, plain), labels: words.labels.map((label, i) => (i === 7 ? -1 : label)) }

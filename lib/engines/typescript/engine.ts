@@ -37,7 +37,8 @@ export function createTypescriptEngine(pool: Pool = alone): Engine {
     groupIntoBins,
     areBytes,
     trainClassifier: (request, job) => trainClassifier(request, job, pool),
-    calibrateToNeighbors,
-    assignToBins
+    calibrateToNeighbors: (classifier, queries, neighborBins, job) =>
+      calibrateToNeighbors(classifier, queries, neighborBins, job, pool),
+    assignToBins: (classifier, vectors, largest, job) => assignToBins(classifier, vectors, largest, job, pool)
   }
 }

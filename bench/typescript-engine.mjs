@@ -21,7 +21,8 @@ const asked = { k: 10, probes: 3 }
 const engines = [
   { title: 'native', engine: 'native' },
   { title: 'native, 1 thread', engine: 'native', threads: 1 },
-  { title: 'TypeScript', engine: 'typescript' }
+  { title: 'TypeScript', engine: 'typescript' },
+  { title: 'TypeScript, 1 thread', engine: 'typescript', threads: 1 }
 ]
 
 const { vectors, dimensions } = await readVectors(mnistImages(), { limit: 10_000 })

@@ -36,8 +36,9 @@ export function createTypescriptEngine(pool: Pool = alone): Engine {
     encodeFourBits: (state, seed, job) => encodeFourBits(state, seed, job, pool),
     groupIntoBins,
     areBytes,
-    trainClassifier,
-    calibrateToNeighbors,
-    assignToBins
+    trainClassifier: (request, job) => trainClassifier(request, job, pool),
+    calibrateToNeighbors: (classifier, queries, neighborBins, job) =>
+      calibrateToNeighbors(classifier, queries, neighborBins, job, pool),
+    assignToBins: (classifier, vectors, largest, job) => assignToBins(classifier, vectors, largest, job, pool)
   }
 }

@@ -9,11 +9,12 @@ import { Progress, type Steps } from './turns.js'
 const numbersOfStep = 1 << 17
 
 /** What several threads can do at once. Workers know it by its name (tasks.ts). */
-export interface Task<Given> {
+export interface Task<Given, Result = void> {
   readonly name: string
   /** Called once in each thread, of which `slot` is the number in the job; returns what to do for a part. What is given
-   * are plain objects and arrays, which lie in shared memory where threads write or much is read. */
-  begin(given: Given, slot: number): (part: number) => Steps<void>
+   * are plain objects and arrays, which lie in shared memory where threads write or much is read. The result is what the
+   * last part returns. */
+  begin(given: Given, slot: number): (part: number) => Steps<Result | undefined>
 }
 
 /** Threads that are at a job's disposal until they are released. */
@@ -23,13 +24,13 @@ export interface Crew {
   readonly memory: SharedMemory
   /** Does all parts of a task. Rejects with the signal's reason, what onProgress throws, or the error of the first part that
    * has failed. */
-  run<Given>(
-    task: Task<Given>,
+  run<Given, Result>(
+    task: Task<Given, Result>,
     given: Given,
     parts: number,
     progress: Progress,
     signal: AbortSignal | undefined
-  ): Promise<void>
+  ): Promise<Result>
   release(): void
 }
 
@@ -104,7 +105,7 @@ export class Team {
   }
 
   /** On all threads. */
-  run<Given>(task: Task<Given>, given: Given, parts: number): Promise<void> {
+  run<Given, Result>(task: Task<Given, Result>, given: Given, parts: number): Promise<Result> {
     if (!this.crew) return this.inTurns(allParts(task, given, parts))
     return this.crew.run(task, given, parts, this.progress, this.signal)
   }
@@ -150,9 +151,11 @@ export class Team {
   }
 }
 
-function* allParts<Given>(task: Task<Given>, given: Given, parts: number): Steps<void> {
+function* allParts<Given, Result>(task: Task<Given, Result>, given: Given, parts: number): Steps<Result> {
   const work = task.begin(given, 0)
-  for (let part = 0; part < parts; part++) yield* work(part)
+  let result: Result | undefined
+  for (let part = 0; part < parts; part++) result = yield* work(part)
+  return result as Result
 }
 
 function* copied<Array extends Numbers>(from: Array, memory: ArrayBufferLike): Steps<Array> {

@@ -1,5 +1,5 @@
 /** What the main thread and its workers tell each other. */
-import { ArgumentError, EngineError } from '../../../errors.js'
+import { ArgumentError, EngineError, type ErrorCode, NeuralLSHError } from '../../../errors.js'
 
 /** What all threads of a job see: the places in an Int32Array. */
 export const shared = {
@@ -21,24 +21,28 @@ export interface Order {
   control: Int32Array
 }
 
-/** From a worker: that it is ready for orders, has worked some more, or has done with its order. */
+/** From a worker: that it is ready for orders, has worked some more, or has done with its order. `result`: of the task, where
+ * this worker did the last part. */
 export type Answer =
   | { type: 'ready' }
   | { type: 'working' }
-  | { type: 'finished' }
+  | { type: 'finished'; result: unknown }
   | { type: 'failed'; part: number; failure: Failure }
 
 /** An error as it crosses the border, where errors lose their class. */
-export type Failure = { argument: string; text: string } | { error: unknown }
+export type Failure = { argument: string; text: string } | { code: ErrorCode; text: string } | { error: unknown }
 
 export function failureOf(error: unknown): Failure {
-  if (!(error instanceof ArgumentError)) return { error: error instanceof Error ? error : String(error) }
-  return { argument: error.argument, text: error.message.slice(`${error.argument}: `.length) }
+  if (error instanceof ArgumentError)
+    return { argument: error.argument, text: error.message.slice(`${error.argument}: `.length) }
+  if (error instanceof NeuralLSHError) return { code: error.code, text: error.message }
+  return { error: error instanceof Error ? error : String(error) }
 }
 
 /** Where memory ran out it stays a RangeError, which job.ts knows. */
 export function errorOf(failure: Failure): Error {
   if ('argument' in failure) return new ArgumentError(failure.argument, failure.text)
+  if ('code' in failure) return new NeuralLSHError(failure.code, failure.text)
   const { error } = failure
   return error instanceof RangeError ? error : threadError(error)
 }

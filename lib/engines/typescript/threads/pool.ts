@@ -97,13 +97,13 @@ class WorkerCrew implements Crew {
     return this.workers.length
   }
 
-  async run<Given>(
-    { name }: Task<Given>,
+  async run<Given, Result>(
+    { name }: Task<Given, Result>,
     given: Given,
     parts: number,
     progress: Progress,
     signal: AbortSignal | undefined
-  ): Promise<void> {
+  ): Promise<Result> {
     signal?.throwIfAborted()
     const control = new Int32Array(new SharedArrayBuffer(4 * Object.keys(shared).length))
     const stop = () => Atomics.store(control, shared.stopped, 1)
@@ -118,11 +118,13 @@ class WorkerCrew implements Crew {
         stop()
       }
     }
+    let result: unknown
     signal?.addEventListener('abort', stop, { once: true })
     try {
       const order = { task: name, given, parts, control }
       const answers = this.workers.map((worker, slot) => obey(worker, { ...order, slot }, report, stop))
-      await Promise.all(answers.map((one) => one.catch((failure) => void failures.push(failure))))
+      const results = await Promise.all(answers.map((one) => one.catch((failure) => void failures.push(failure))))
+      result = results.find((one) => one !== undefined)
     } finally {
       signal?.removeEventListener('abort', stop)
     }
@@ -130,11 +132,13 @@ class WorkerCrew implements Crew {
     report()
     const [first] = failures.sort((a, b) => a.part - b.part)
     if (first) throw first.error
+    return result as Result
   }
 }
 
-/** Resolves when the worker has done with the order; rejects with the part that failed and its error. */
-function obey(worker: Worker, order: Order, onWorking: () => void, onLost: () => void): Promise<void> {
+/** Resolves to the result, where there is one, when the worker has done with the order; rejects with the part that failed and
+ * its error. */
+function obey(worker: Worker, order: Order, onWorking: () => void, onLost: () => void): Promise<unknown> {
   worker.postMessage(order)
   return new Promise((resolve, reject) => {
     const end = (settle: () => void) => {
@@ -145,7 +149,7 @@ function obey(worker: Worker, order: Order, onWorking: () => void, onLost: () =>
     }
     const onMessage = (answer: Answer) => {
       if (answer.type === 'working') onWorking()
-      if (answer.type === 'finished') end(resolve)
+      if (answer.type === 'finished') end(() => resolve(answer.result))
       if (answer.type === 'failed') end(() => reject({ part: answer.part, error: errorOf(answer.failure) }))
     }
     const onError = (error: unknown) => {

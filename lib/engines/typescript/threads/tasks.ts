@@ -4,11 +4,23 @@ import { encodeRows, learnCodebooks } from '../four-bit-codes.js'
 import { reassignRows } from '../kmeans.js'
 import { answerQueries } from '../searcher.js'
 import type { Task } from '../team.js'
+import { chooseBins } from '../training/assignment.js'
+import { fillCalibrationSet } from '../training/neighbor-calibration.js'
+import { trainTogether } from '../training/trainer.js'
+
+const all = [
+  scanBlocks,
+  rankRows,
+  reassignRows,
+  learnCodebooks,
+  encodeRows,
+  trainTogether,
+  fillCalibrationSet,
+  chooseBins,
+  answerQueries
+]
 
 /** What is given to a task has crossed the border to the worker as it was given to the team. */
-export const tasks: ReadonlyMap<string, Task<unknown>> = new Map(
-  [scanBlocks, rankRows, reassignRows, learnCodebooks, encodeRows, answerQueries].map((task) => [
-    task.name,
-    task as Task<unknown>
-  ])
+export const tasks: ReadonlyMap<string, Task<unknown, unknown>> = new Map(
+  all.map((task) => [task.name, task as Task<unknown, unknown>])
 )

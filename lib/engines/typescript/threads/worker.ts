@@ -6,14 +6,18 @@ import { tasks } from './tasks.js'
 
 const reportEvery = 50 // milliseconds
 
-const answer = (message: Answer) => parentPort?.postMessage(message)
+const answer = (message: Answer, moved: readonly ArrayBuffer[] = []) => parentPort?.postMessage(message, moved)
 
 parentPort?.on('message', (order: Order) => {
   let part = -1
+  let result: unknown
   try {
     const work = begin(order)
-    for (part = nextOf(order); part < order.parts; part = nextOf(order)) if (!runs(work(part), order)) break
-    answer({ type: 'finished' })
+    const keepResult = function* (steps: Steps<unknown>): Steps<void> {
+      result = yield* steps
+    }
+    for (part = nextOf(order); part < order.parts; part = nextOf(order)) if (!runs(keepResult(work(part)), order)) break
+    answer({ type: 'finished', result }, [...buffersOf(result)])
   } catch (error) {
     // Those before this part have been begun by others; none after it need be.
     Atomics.store(order.control, shared.next, order.parts)
@@ -23,7 +27,7 @@ parentPort?.on('message', (order: Order) => {
 
 answer({ type: 'ready' })
 
-function begin({ task, given, slot }: Order): (part: number) => Steps<void> {
+function begin({ task, given, slot }: Order): (part: number) => Steps<unknown> {
   const known = tasks.get(task)
   if (!known) throw new Error(`there is no task ${task}`)
   return known.begin(given, slot)
@@ -43,4 +47,11 @@ function runs(steps: Steps<void>, { control }: Order): boolean {
     answer({ type: 'working' })
   }
   return true
+}
+
+/** The memory of a result, which its receiver gets without a copy. */
+function buffersOf(value: unknown): Set<ArrayBuffer> {
+  if (ArrayBuffer.isView(value)) return new Set(value.buffer instanceof ArrayBuffer ? [value.buffer] : [])
+  if (typeof value !== 'object' || value === null) return new Set()
+  return new Set(Object.values(value).flatMap((inner) => [...buffersOf(inner)]))
 }

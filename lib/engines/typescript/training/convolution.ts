@@ -2,7 +2,7 @@ import { type InputShape, type Layer, sizeOf } from '../../../classifier/network
 import type { Steps } from '../turns.js'
 import type { Gradients, LayerWeights, Pass, TrainingLayer } from './layer.js'
 import type { MatrixProduct, Operand } from './matrix-product.js'
-import type { Reals } from './reals.js'
+import type { Reals, Room } from './reals.js'
 
 /** Half-open. */
 interface Range {
@@ -31,7 +31,8 @@ export class Convolution implements TrainingLayer {
     layer: Extract<Layer, { type: 'conv2d' }>,
     before: InputShape,
     after: InputShape,
-    product: MatrixProduct
+    product: MatrixProduct,
+    room: Room
   ) {
     this.#layer = layer
     this.#before = before
@@ -42,7 +43,7 @@ export class Convolution implements TrainingLayer {
     const taps = Array.from({ length: layer.kernel }, (_, tap) => tap)
     this.#lines = taps.map((tap) => windowsOnImage(layer, tap, before[1], after[1]))
     this.#columns = taps.map((tap) => windowsOnImage(layer, tap, before[2], after[2]))
-    this.#windows = new Float64Array(this.#depth * this.#pixels)
+    this.#windows = room(Float64Array, this.#depth * this.#pixels)
   }
 
   *forward({ rows }: Pass, { parameters }: LayerWeights, from: Reals, to: Reals): Steps<void> {

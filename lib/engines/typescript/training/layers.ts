@@ -9,20 +9,21 @@ import { Dropout } from './dropout.js'
 import type { Gradients, LayerWeights, Pass, TrainingLayer } from './layer.js'
 import type { MatrixProduct } from './matrix-product.js'
 import { AveragePool, MaxPool } from './pools.js'
-import { numbersOfStep, type Reals, rowsOfStep } from './reals.js'
+import { numbersOfStep, type Reals, type Room, rowsOfStep } from './reals.js'
 
 /** `before` and `after` are the shapes of the rows that enter and leave it. */
 export function trainingLayer(
   layer: Layer,
   before: InputShape,
   after: InputShape,
-  product: MatrixProduct
+  product: MatrixProduct,
+  room: Room
 ): TrainingLayer {
   switch (layer.type) {
     case 'linear':
       return new Linear(layer, before[0], product)
     case 'conv2d':
-      return new Convolution(layer, before, after, product)
+      return new Convolution(layer, before, after, product, room)
     case 'max-pool2d':
       return new MaxPool(layer, before, after)
     case 'average-pool2d':

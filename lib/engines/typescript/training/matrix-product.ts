@@ -5,12 +5,16 @@
  */
 import type { Steps } from '../turns.js'
 import type { Reals } from './reals.js'
+import type { SharedWork } from './shared-work.js'
 
 const width = 4
-/** Rows and columns that are packed at a time, so that both stay in the cache. */
-const block = 256
+/** Rows and columns that are packed at a time and make a tile of the product, so that both stay in the cache. */
+const tileRows = 256
+const tileColumns = 32
 /** Products in a step: a quarter of a millisecond. */
 const productsOfStep = 1 << 19
+/** Half a millisecond: some ten times as long as it takes to wake another thread. */
+const worthSharing = 1 << 20
 
 /** A matrix of rows that lie `stride` numbers apart, or the transposed one. */
 export interface Operand {
@@ -26,26 +30,63 @@ export interface Size {
   depth: number
 }
 
+/** What is to be done: `out` becomes the product of `a` and `b`, or that is added to it; its rows follow on each other. */
+interface Product extends Size {
+  a: Operand
+  b: Operand
+  out: Reals
+  adds: boolean
+}
+
+/** A part of the product that one thread computes. */
+interface Tile {
+  firstRow: number
+  firstColumn: number
+  rows: number
+  columns: number
+}
+
 export class MatrixProduct {
+  readonly #work: SharedWork | undefined
   #rows = new Float64Array(0)
   #columns = new Float64Array(0)
-  readonly #tile = new Float64Array(width * width)
-  #work = 0;
+  readonly #sums = new Float64Array(width * width)
+  #done = 0
 
-  /** Writes the product of `a` and `b` to `out`, whose rows follow on each other, or adds it to what is there. */
-  *multiply({ rows, columns, depth }: Size, a: Operand, b: Operand, out: Reals, adds = false): Steps<void> {
-    this.#rows = reserve(this.#rows, rows, depth)
-    this.#columns = reserve(this.#columns, columns, depth)
-    for (let column = 0; column < columns; column += block) {
-      const columnCount = Math.min(block, columns - column)
-      yield* this.#pack(b, !b.isTransposed, column, columnCount, depth, this.#columns)
-      for (let row = 0; row < rows; row += block) {
-        const rowCount = Math.min(block, rows - row)
-        yield* this.#pack(a, a.isTransposed, row, rowCount, depth, this.#rows)
-        const size = { rows: rowCount, columns: columnCount, depth }
-        yield* this.#multiplyBlocks(size, out, row * columns + column, columns, adds)
-      }
-    }
+  /** With `work`: together with its other threads, where what is multiplied lies in its memory. */
+  constructor(work?: SharedWork) {
+    this.#work = work
+  }
+
+  /** Writes the product of `a` and `b` to `out`, whose rows follow on each other, or adds it to what is there. Every sum is
+   * that of one thread, in the same order whoever computes it. */
+  *multiply(size: Size, a: Operand, b: Operand, out: Reals, adds = false): Steps<void> {
+    const product = { ...size, a, b, out, adds }
+    const tiles = tilesOf(size)
+    const multiplyTile = this.#begin(product)
+    if (this.#work && tiles > 1 && isShareable(product, this.#work))
+      return yield* this.#work.share(describe(product), tiles, multiplyTile)
+    for (let tile = 0; tile < tiles; tile++) yield* multiplyTile(tile)
+  }
+
+  /** Together with the thread that leads the work, until its end. */
+  help(work: SharedWork): Steps<void> {
+    return work.help((description) => this.#begin(described(description, work.memory)))
+  }
+
+  /** Tiles side by side share their rows, which are packed once. */
+  #begin(product: Product): (tile: number) => Steps<void> {
+    const { a, b, depth } = product
+    this.#rows = reserve(this.#rows, Math.min(tileRows, product.rows), depth)
+    this.#columns = reserve(this.#columns, Math.min(tileColumns, product.columns), depth)
+    let packed = -1
+    return function* (this: MatrixProduct, number: number): Steps<void> {
+      const tile = tileOf(product, number)
+      if (packed !== tile.firstRow) yield* this.#pack(a, a.isTransposed, tile.firstRow, tile.rows, depth, this.#rows)
+      packed = tile.firstRow
+      yield* this.#pack(b, !b.isTransposed, tile.firstColumn, tile.columns, depth, this.#columns)
+      yield* this.#multiplyTile(product, tile)
+    }.bind(this)
   }
 
   /** `isAcross`: the numbers of a row or column to pack are `stride` apart. */
@@ -65,26 +106,27 @@ export class MatrixProduct {
     }
   }
 
-  *#multiplyBlocks({ rows, columns, depth }: Size, out: Reals, at: number, stride: number, adds: boolean): Steps<void> {
+  *#multiplyTile({ columns: stride, depth, out, adds }: Product, tile: Tile): Steps<void> {
+    const { firstRow, firstColumn, rows, columns } = tile
     for (let row = 0; row < rows; row += width) {
       for (let column = 0; column < columns; column += width) {
-        const place = at + row * stride + column
+        const place = (firstRow + row) * stride + firstColumn + column
         if (!adds && row + width <= rows && column + width <= columns) {
           multiplyPanels(this.#rows, row * depth, this.#columns, column * depth, depth, out, place, stride)
         } else {
-          multiplyPanels(this.#rows, row * depth, this.#columns, column * depth, depth, this.#tile, 0, width)
-          this.#writeTile(Math.min(width, rows - row), Math.min(width, columns - column), out, place, stride, adds)
+          multiplyPanels(this.#rows, row * depth, this.#columns, column * depth, depth, this.#sums, 0, width)
+          this.#writeSums(Math.min(width, rows - row), Math.min(width, columns - column), out, place, stride, adds)
         }
         if (this.#isLong(width * width * depth)) yield 0
       }
     }
   }
 
-  #writeTile(rows: number, columns: number, out: Reals, at: number, stride: number, adds: boolean): void {
+  #writeSums(rows: number, columns: number, out: Reals, at: number, stride: number, adds: boolean): void {
     for (let row = 0; row < rows; row++) {
       for (let column = 0; column < columns; column++) {
         const place = at + row * stride + column
-        const sum = this.#tile[row * width + column] as number
+        const sum = this.#sums[row * width + column] as number
         out[place] = adds ? (out[place] as number) + sum : sum
       }
     }
@@ -92,16 +134,60 @@ export class MatrixProduct {
 
   /** Whether it is time to let others go first, after so many more products. */
   #isLong(products: number): boolean {
-    this.#work += products
-    if (this.#work < productsOfStep) return false
-    this.#work = 0
+    this.#done += products
+    if (this.#done < productsOfStep) return false
+    this.#done = 0
     return true
   }
 }
 
-/** Memory for the panels of so many rows, or of a block of them. */
+const tilesOf = ({ rows, columns }: Size) => Math.ceil(rows / tileRows) * Math.ceil(columns / tileColumns)
+
+function tileOf({ rows, columns }: Size, number: number): Tile {
+  const across = Math.ceil(columns / tileColumns)
+  const firstRow = Math.floor(number / across) * tileRows
+  const firstColumn = (number % across) * tileColumns
+  return {
+    firstRow,
+    firstColumn,
+    rows: Math.min(tileRows, rows - firstRow),
+    columns: Math.min(tileColumns, columns - firstColumn)
+  }
+}
+
+const isShareable = ({ rows, columns, depth, a, b, out }: Product, { memory }: SharedWork) =>
+  rows * columns * depth >= worthSharing && [a.values, b.values, out].every(({ buffer }) => buffer === memory)
+
+/** A product in numbers, for threads that see the same memory. */
+const describe = ({ rows, columns, depth, a, b, out, adds }: Product): number[] => [
+  ...[rows, columns, depth],
+  ...numbersOf(a),
+  ...numbersOf(b),
+  ...placeOf(out),
+  Number(adds)
+]
+
+const numbersOf = ({ values, stride, isTransposed }: Operand) => [...placeOf(values), stride, Number(isTransposed)]
+
+const placeOf = ({ BYTES_PER_ELEMENT, byteOffset, length }: Reals) => [BYTES_PER_ELEMENT, byteOffset, length]
+
+function described(numbers: Float64Array, memory: ArrayBuffer): Product {
+  let read = 0
+  const next = () => numbers[read++] as number
+  const reals = () => {
+    const [bytes, offset, length] = [next(), next(), next()]
+    return bytes === Float32Array.BYTES_PER_ELEMENT
+      ? new Float32Array(memory, offset, length)
+      : new Float64Array(memory, offset, length)
+  }
+  const operand = () => ({ values: reals(), stride: next(), isTransposed: next() === 1 })
+  const size = { rows: next(), columns: next(), depth: next() }
+  return { ...size, a: operand(), b: operand(), out: reals(), adds: next() === 1 }
+}
+
+/** Memory for the panels of so many rows or columns. */
 function reserve(panels: Float64Array<ArrayBuffer>, rows: number, depth: number): Float64Array<ArrayBuffer> {
-  const needed = Math.min(block, Math.ceil(rows / width) * width) * depth
+  const needed = Math.ceil(rows / width) * width * depth
   return panels.length < needed ? new Float64Array(needed) : panels
 }
 

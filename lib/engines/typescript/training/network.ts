@@ -12,7 +12,7 @@ import type { Steps } from '../turns.js'
 import type { LayerWeights, Pass, TrainingLayer } from './layer.js'
 import { trainingLayer } from './layers.js'
 import { MatrixProduct } from './matrix-product.js'
-import type { Precision, Reals } from './reals.js'
+import { ordinaryRoom, type Precision, type Reals, type Room } from './reals.js'
 
 /** A layer, and where its weights lie. */
 interface Placed {
@@ -29,6 +29,16 @@ export interface BatchPart {
   seed: bigint
 }
 
+/** How many a row takes, about, in a forward pass: a weight is multiplied once for each pixel that leaves its layer. */
+export function multiplicationsOf(network: Network): number {
+  const shapes = [network.inputShape, ...shapesOf(network)]
+  const ofLayer = network.layers.map((layer, i) => {
+    const [before, [, height, width]] = [shapes[i], shapes[i + 1]] as [InputShape, InputShape]
+    return parameterCount({ inputShape: before, layers: [layer] }) * height * width
+  })
+  return ofLayer.reduce((sum, count) => sum + count, 0)
+}
+
 /** Everything between a batch and its gradient, allocated once. */
 export class TrainingNetwork {
   readonly #layers: Placed[] = []
@@ -38,9 +48,14 @@ export class TrainingNetwork {
   readonly #gradients: [Reals, Reals]
   #seeds: bigint[] = []
 
-  /** For up to `mostRows` rows at once, in this precision. */
-  constructor(network: Network, mostRows: number, precision: Precision) {
-    const product = new MatrixProduct()
+  /** For up to `mostRows` rows at once, in this precision. What is multiplied lies in the `room`. */
+  constructor(
+    network: Network,
+    mostRows: number,
+    precision: Precision,
+    room: Room = ordinaryRoom,
+    product = new MatrixProduct()
+  ) {
     const shapes = [network.inputShape, ...shapesOf(network)]
     let [parameters, buffers] = [0, 0]
     for (const [i, layer] of network.layers.entries()) {
@@ -48,7 +63,7 @@ export class TrainingNetwork {
       const alone: Network = { inputShape: before, layers: [layer] }
       const end = { parameters: parameters + parameterCount(alone), buffers: buffers + bufferCount(alone) }
       this.#layers.push({
-        layer: trainingLayer(layer, before, after, product),
+        layer: trainingLayer(layer, before, after, product, room),
         parameters: [parameters, end.parameters],
         buffers: [buffers, end.buffers]
       })
@@ -56,8 +71,9 @@ export class TrainingNetwork {
       buffers = end.buffers
     }
     const widest = Math.max(...shapes.map(sizeOf))
-    this.#values = shapes.map((shape) => new precision(mostRows * sizeOf(shape)))
-    this.#gradients = [new precision(mostRows * widest), new precision(mostRows * widest)]
+    const numbers = (count: number) => room<Reals>(precision, count)
+    this.#values = shapes.map((shape) => numbers(mostRows * sizeOf(shape)))
+    this.#gradients = [numbers(mostRows * widest), numbers(mostRows * widest)]
   }
 
   /** rows x inputs, to be filled before a forward pass. */

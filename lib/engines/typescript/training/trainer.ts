@@ -14,35 +14,115 @@ import type {
   EpochReport,
   InputTransform,
   JobOptions,
+  StartingPoint,
   TrainedClassifier,
   TrainingRequest,
   TrainingState
 } from '../../engine.js'
 import { SplitMix } from '../split-mix.js'
-import { runInTurns, type Steps } from '../turns.js'
+import { alone, type Pool, type Task, type Team, withTeam } from '../team.js'
+import type { Steps } from '../turns.js'
 import { calibrateTo, mostCalibratedNumbers } from './calibration.js'
 import { initialWeights } from './initialization.js'
 import { fitInputTransform, transformRows } from './input-transform.js'
 import { Judge } from './judge.js'
 import { guessingLoss, Target, type WeighedLoss, weighedLoss } from './losses.js'
-import { TrainingNetwork } from './network.js'
+import { MatrixProduct } from './matrix-product.js'
+import { multiplicationsOf, TrainingNetwork } from './network.js'
 import { Optimizer } from './optimizer.js'
+import { bytesTaken, ordinaryRoom, type Room, roomIn } from './reals.js'
 import { newPlateau, observe, scheduleFactor } from './schedule.js'
 import { Score } from './score.js'
+import { placesNeeded, type SharedPlaces, SharedWork } from './shared-work.js'
 import { areFinite, checkedCopy, checkRequest } from './training-checks.js'
 import { addNoise, fillTarget, partsOf, type Split, splitRows } from './training-rows.js'
 
 /** Progress is counted in mini-batches. */
-export function trainClassifier(request: TrainingRequest, job: JobOptions): Promise<TrainedClassifier> {
-  return runInTurns(trainingSteps(request), request.epochs * batchesOf(request), job)
+export function trainClassifier(
+  request: TrainingRequest,
+  job: JobOptions,
+  pool: Pool = alone
+): Promise<TrainedClassifier> {
+  const { epochs, labels, network } = request
+  // Forward, and backward to the weights and to the inputs.
+  const multiplications = 3 * epochs * labels.length * multiplicationsOf(network)
+  return withTeam(pool, job, { total: epochs * batchesOf(request), multiplications }, (team) => train(team, request))
 }
 
-export function* trainingSteps(request: TrainingRequest): Steps<TrainedClassifier> {
+/** A thread leads, and the others help with the matrix products; so what comes out does not depend on threads. */
+async function train(team: Team, given: TrainingRequest): Promise<TrainedClassifier> {
+  const { threads } = team
+  if (threads === 1) return team.run(trainTogether, { request: given, threads }, 1)
+  const request = await sharedRequest(team, given)
+  const bytes = bytesTaken((room) => new Desk(request, room, undefined))
+  const places = {
+    memory: team.room(Uint8Array, bytes).buffer,
+    control: team.zeros(Int32Array, placesNeeded.control),
+    description: team.room(Float64Array, placesNeeded.description)
+  }
+  return team.run(trainTogether, { request, threads, places }, threads)
+}
+
+/** What each step reads, and what could be large, where all threads see it. */
+async function sharedRequest(team: Team, request: TrainingRequest): Promise<TrainingRequest> {
+  const { vectors, labels, neighbors, heldOut, initial } = request
+  return {
+    ...request,
+    vectors: await team.share(vectors),
+    labels: await team.share(labels),
+    neighbors: await team.share(neighbors),
+    heldOut: heldOut && (await team.share(heldOut)),
+    initial: initial && (await sharedStart(team, initial))
+  }
+}
+
+async function sharedStart(team: Team, start: StartingPoint): Promise<StartingPoint> {
+  const { parameters, buffers, state } = start
+  return {
+    ...start,
+    parameters: await team.share(parameters),
+    buffers: buffers && (await team.share(buffers)),
+    state: state && {
+      ...state,
+      parameters: await team.share(state.parameters),
+      buffers: await team.share(state.buffers),
+      slots: await team.share(state.slots)
+    }
+  }
+}
+
+interface Training {
+  request: TrainingRequest
+  threads: number
+  /** Where there are several. */
+  places?: SharedPlaces
+}
+
+export const trainTogether: Task<Training, TrainedClassifier> = {
+  name: 'train-together',
+  begin({ request, threads, places }) {
+    const work = places && new SharedWork(places)
+    return function* (part) {
+      if (part < threads - 1) {
+        if (work) yield* new MatrixProduct(work).help(work)
+        return undefined
+      }
+      try {
+        return yield* trainingSteps(request, work)
+      } finally {
+        work?.end()
+      }
+    }
+  }
+}
+
+function* trainingSteps(request: TrainingRequest, work: SharedWork | undefined): Steps<TrainedClassifier> {
   yield* checkRequest(request)
   const seeds = new SplitMix(BigInt(request.seed))
   const split = yield* splitRows(request, new SplitMix(seeds.seed()))
   const start = yield* startingWeights(request, split, seeds.seed())
-  const trainer = new Trainer(request, split, start, seeds)
+  const desk = new Desk(request, work ? roomIn(work.memory) : ordinaryRoom, work)
+  const trainer = new Trainer(request, split, start, seeds, desk)
   if (request.initial?.state) yield* trainer.goOn(request.initial.state)
   return yield* trainer.run()
 }
@@ -74,6 +154,20 @@ const copyOf = ({ parameters, buffers }: Weights): Weights => ({
   parameters: parameters.slice(),
   buffers: buffers.slice()
 })
+
+/** What is written in every step: where all threads see it, if there are several. */
+class Desk {
+  readonly network: TrainingNetwork
+  readonly parameters: Float32Array<ArrayBuffer>
+  readonly gradient: Float32Array<ArrayBuffer>
+
+  constructor(request: TrainingRequest, room: Room, work: SharedWork | undefined) {
+    const { network } = request
+    this.network = new TrainingNetwork(network, rowsTogetherOf(request), Float32Array, room, new MatrixProduct(work))
+    this.parameters = room(Float32Array, parameterCount(network))
+    this.gradient = room(Float32Array, parameterCount(network))
+  }
+}
 
 interface Start extends Weights {
   input: InputTransform
@@ -111,14 +205,19 @@ class Trainer {
   readonly #gradient: Float32Array<ArrayBuffer>
   readonly #input: InputTransform
   readonly #state: Omit<TrainingState, keyof Weights | 'steps' | 'slots'>
-  #current: Weights
+  readonly #current: Weights
   #best: Weights
   /** Of the last step. */
   #rate = 0
 
-  constructor(request: TrainingRequest, split: Split, { input, ...weights }: Start, seeds: SplitMix) {
-    const { network, labels, bins, optimizer, regularization } = request
-    const parameters = weights.parameters.length
+  constructor(
+    request: TrainingRequest,
+    split: Split,
+    { input, ...weights }: Start,
+    seeds: SplitMix,
+    { network, parameters, gradient }: Desk
+  ) {
+    const { labels, bins, optimizer, regularization } = request
     this.#request = request
     this.#split = split
     this.#seeds = seeds
@@ -126,12 +225,13 @@ class Trainer {
     this.#rowsTogether = rowsTogetherOf(request)
     this.#loss = weighedLoss(request.loss, labels, bins)
     this.#judge = new Judge(request, this.#loss)
-    this.#network = new TrainingNetwork(network, this.#rowsTogether, Float32Array)
-    this.#optimizer = new Optimizer(optimizer, regularization, parameters, (size) => new Float32Array(size))
-    this.#gradient = new Float32Array(parameters)
+    this.#network = network
+    this.#optimizer = new Optimizer(optimizer, regularization, parameters.length, (size) => new Float32Array(size))
+    this.#gradient = gradient
     this.#input = input
-    this.#current = weights
+    this.#current = { parameters, buffers: weights.buffers }
     this.#best = copyOf(weights)
+    parameters.set(weights.parameters)
     this.#state = { epochs: 0, plateau: newPlateau(), bestValue: 0, bestEpoch: 0 }
   }
 
@@ -139,10 +239,9 @@ class Trainer {
   *goOn({ epochs, steps, slots, parameters, buffers, plateau, bestValue, bestEpoch }: TrainingState): Steps<void> {
     this.#optimizer.restore(slots, steps)
     yield* checkedCopy(slots, slots.length, 'initial.state.slots')
-    this.#current = {
-      parameters: yield* checkedCopy(parameters, this.#current.parameters.length, 'initial.state.parameters'),
-      buffers: yield* checkedCopy(buffers, this.#current.buffers.length, 'initial.state.buffers')
-    }
+    const current = this.#current
+    current.parameters.set(yield* checkedCopy(parameters, current.parameters.length, 'initial.state.parameters'))
+    current.buffers.set(yield* checkedCopy(buffers, current.buffers.length, 'initial.state.buffers'))
     Object.assign(this.#state, { epochs, plateau: { ...plateau }, bestValue, bestEpoch })
     for (let epoch = 0; epoch < epochs; epoch++) this.#seeds.next()
   }
@@ -169,7 +268,7 @@ class Trainer {
         ...state,
         steps: this.#optimizer.steps,
         slots: this.#optimizer.slots as Float32Array<ArrayBuffer>,
-        ...this.#current
+        ...copyOf(this.#current)
       }
     }
   }

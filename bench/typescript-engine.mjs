@@ -1,5 +1,5 @@
 /**
- * The TypeScript engine beside the native one, stage by stage on images of MNIST, as Markdown tables:
+ * The TypeScript engine beside the native one, stage by stage on images of MNIST, as Markdown tables, on all cores unless it is said:
  *
  *     npm run data -- mnist && node bench/typescript-engine.mjs [10000 60000]
  */
@@ -21,8 +21,7 @@ const asked = { k: 10, probes: 3 }
 const engines = [
   { title: 'native', engine: 'native' },
   { title: 'native, 1 thread', engine: 'native', threads: 1 },
-  { title: 'TypeScript', engine: 'typescript' },
-  { title: 'TypeScript, 1 thread', engine: 'typescript', threads: 1 }
+  { title: 'TypeScript', engine: 'typescript' }
 ]
 /** Above so many rows nothing is done twice. */
 const mostRowsTwice = 10_000

@@ -242,12 +242,12 @@ for (const [name, start] of [
   test.serial(`where workers cannot start, as ${name}, the event loop's turns do the work`, async (t) => {
     const lonely = createTypescriptEngine(new WorkerPool(notThere(start)))
     t.is(lonely.hardwareThreads, 2)
-    t.regex(lonely.description, /, 2 threads;/)
+    t.regex(lonely.description, /, 2 threads\)/)
     const { vectors, dimensions } = await words
     const graph = (threads: number) => lonely.knnGraph(vectors, dimensions, 'euclidean', exact, { threads })
     t.deepEqual(await graph(2), await graph(1))
     t.is(lonely.hardwareThreads, 1)
-    t.regex(lonely.description, /, 1 thread;/)
+    t.regex(lonely.description, /, 1 thread\)/)
     t.deepEqual(await graph(0), await graph(1))
   })
 }

@@ -19,8 +19,10 @@ parentPort?.on('message', (order: Order) => {
     for (part = nextOf(order); part < order.parts; part = nextOf(order)) if (!runs(keepResult(work(part)), order)) break
     answer({ type: 'finished', result }, [...buffersOf(result)])
   } catch (error) {
-    // Those before this part have been begun by others; none after it need be.
+    // Those before this part have been begun by others; none after it need be. Where this thread could not even begin, others
+    // may wait for it.
     Atomics.store(order.control, shared.next, order.parts)
+    if (part < 0) Atomics.store(order.control, shared.stopped, 1)
     answer({ type: 'failed', part, failure: failureOf(error) })
   }
 })

@@ -50,6 +50,8 @@ export class MatrixProduct {
   readonly #work: SharedWork | undefined
   #rows = new Float64Array(0)
   #columns = new Float64Array(0)
+  /** The first of the rows that are packed; -1: none of this product. */
+  #packed = -1
   readonly #sums = new Float64Array(width * width)
   #done = 0
 
@@ -74,19 +76,12 @@ export class MatrixProduct {
     return work.help((description) => this.#begin(described(description, work.memory)))
   }
 
-  /** Tiles side by side share their rows, which are packed once. */
+  /** Returns what to do for a tile. */
   #begin(product: Product): (tile: number) => Steps<void> {
-    const { a, b, depth } = product
-    this.#rows = reserve(this.#rows, Math.min(tileRows, product.rows), depth)
-    this.#columns = reserve(this.#columns, Math.min(tileColumns, product.columns), depth)
-    let packed = -1
-    return function* (this: MatrixProduct, number: number): Steps<void> {
-      const tile = tileOf(product, number)
-      if (packed !== tile.firstRow) yield* this.#pack(a, a.isTransposed, tile.firstRow, tile.rows, depth, this.#rows)
-      packed = tile.firstRow
-      yield* this.#pack(b, !b.isTransposed, tile.firstColumn, tile.columns, depth, this.#columns)
-      yield* this.#multiplyTile(product, tile)
-    }.bind(this)
+    this.#rows = reserve(this.#rows, Math.min(tileRows, product.rows), product.depth)
+    this.#columns = reserve(this.#columns, Math.min(tileColumns, product.columns), product.depth)
+    this.#packed = -1
+    return (tile) => this.#multiplyTile(product, tileOf(product, tile))
   }
 
   /** `isAcross`: the numbers of a row or column to pack are `stride` apart. */
@@ -106,8 +101,12 @@ export class MatrixProduct {
     }
   }
 
-  *#multiplyTile({ columns: stride, depth, out, adds }: Product, tile: Tile): Steps<void> {
+  *#multiplyTile({ a, b, columns: stride, depth, out, adds }: Product, tile: Tile): Steps<void> {
     const { firstRow, firstColumn, rows, columns } = tile
+    // Tiles side by side share their rows.
+    if (this.#packed !== firstRow) yield* this.#pack(a, a.isTransposed, firstRow, rows, depth, this.#rows)
+    this.#packed = firstRow
+    yield* this.#pack(b, !b.isTransposed, firstColumn, columns, depth, this.#columns)
     for (let row = 0; row < rows; row += width) {
       for (let column = 0; column < columns; column += width) {
         const place = (firstRow + row) * stride + firstColumn + column

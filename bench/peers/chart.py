@@ -4,6 +4,7 @@ Ours are solid, in warm colors, in the engine's own loop; peers are dashed. Text
 picture can be read on light and on dark pages.
 """
 
+import colorsys
 import json
 import sys
 
@@ -13,8 +14,9 @@ matplotlib.use("svg")
 import matplotlib.pyplot as plt  # noqa: E402
 from matplotlib.ticker import FuncFormatter, LogLocator, MultipleLocator, NullFormatter  # noqa: E402
 
-OURS = ["#d62728", "#ff7f0e", "#d4a017", "#e377c2", "#b5651d", "#ff5c8a", "#a83279", "#f2994a", "#c0392b", "#8e5a2b"]
-PEERS = ["#1f77b4", "#17a2b8", "#2ca02c", "#7f6fd1", "#4f9d8f", "#6c8ebf", "#9aa61d"]
+# Hues in turns of the color wheel, and lightnesses that neighbors on it take by turns.
+WARM, COLD = (-0.11, 0.13), (0.3, 0.72)
+LIGHTNESS = (0.42, 0.58)
 # Colors that nothing else has, to be found in the file.
 INK, GRID = "#010203", "#040506"
 STYLE = """<style>
@@ -32,6 +34,13 @@ def frontier(points):
     return best[::-1]
 
 
+def shades(hues, count):
+    first, last = hues
+    for i in range(count):
+        hue = first + (last - first) * i / max(1, count - 1)
+        yield colorsys.hls_to_rgb(hue % 1, LIGHTNESS[i % len(LIGHTNESS)], 0.8)
+
+
 def draw(data, path):
     plt.rcParams.update({
         "svg.fonttype": "none",
@@ -46,7 +55,8 @@ def draw(data, path):
         "grid.color": GRID,
     })
     figure, axes = plt.subplots(figsize=(10, 6))
-    colors = {True: iter(OURS), False: iter(PEERS)}
+    kinds = [system["ours"] for system in data["systems"]]
+    colors = {True: shades(WARM, kinds.count(True)), False: shades(COLD, kinds.count(False))}
     for system in data["systems"]:
         points = [point for point in frontier(system["curves"][0]["points"]) if point["recall"] >= 0.75]
         ours = system["ours"]

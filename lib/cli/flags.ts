@@ -96,7 +96,7 @@ export const commonFlags = {
 export const runFlags = {
   engine: text(
     'NAME',
-    'Who computes: auto, native or, to search only, typescript. Default: auto, the first that works.',
+    'Who computes: auto, native or typescript (slow, needs no binary). Default: auto, the first that loads.',
     'engine'
   ),
   threads: number('N', 'Threads to use. Default: 0, all cores.', 'threads')

@@ -81,7 +81,8 @@ async function compare(limit, folder) {
   printRow(['---', ...engines.map(() => '---:')])
   for (const [name, stage] of await stagesOf(data)) {
     const seconds = []
-    for (const { title, ...engine } of engines) seconds.push(Number((await measure(() => stage(engine))).toPrecision(2)))
+    for (const { title, ...engine } of engines)
+      seconds.push(Number((await measure(() => stage(engine))).toPrecision(2)))
     printRow([name, ...seconds])
   }
   const file = await indexFile(data, folder)

@@ -117,6 +117,26 @@ inline void addTogether(const FourBitQuery* queries, std::size_t at, std::size_t
   }
 }
 
+inline void prefetch(const std::uint8_t* bytes) {
+  _mm_prefetch(reinterpret_cast<const char*>(bytes), _MM_HINT_T1);
+}
+
+/// A query alone gains little by loading a table once for both blocks, and is as fast as memory where the
+/// codes come from there: it reads and asks for one block after the other, in the order in which they lie.
+inline void addInTurn(const FourBitQuery& query, std::array<const std::uint8_t*, blocksPerPair> blocks,
+                      std::array<const std::uint8_t*, blocksPerPair> ahead, std::size_t bytes,
+                      std::size_t tableBytes, __m512i (&sums)[blocksPerPair]) {
+#pragma GCC unroll 2
+  for (std::size_t block = 0; block < blocksPerPair; ++block) {
+    for (std::size_t at = 0; at < bytes; at += 64) {
+      prefetch(ahead[block] + at);
+      const std::uint8_t* const from = query.tables + at;
+      sums[block] = add(sums[block], entriesOf(_mm512_loadu_si512(blocks[block] + at)),
+                        {_mm512_loadu_si512(from), _mm512_loadu_si512(from + tableBytes)}, everywhere);
+    }
+  }
+}
+
 template <std::size_t Queries>
 void compareTogether(FourBitQuery* queries, const std::uint8_t* blocks, std::size_t count,
                      const std::uint8_t* next) {
@@ -135,11 +155,15 @@ void compareTogether(FourBitQuery* queries, const std::uint8_t* blocks, std::siz
     __m512i sums[Queries][blocksPerPair];
 #pragma GCC unroll 4
     for (std::size_t q = 0; q < Queries; ++q) sums[q][0] = sums[q][1] = _mm512_set1_epi32(-queries[q].zero);
-    for (std::size_t at = 0; at < whole; at += 64) {
-      _mm_prefetch(reinterpret_cast<const char*>(ahead + at), _MM_HINT_T1);
-      _mm_prefetch(reinterpret_cast<const char*>(ahead + blockBytes + at), _MM_HINT_T1);
-      addTogether(queries, at, tableBytes, entriesOf(_mm512_loadu_si512(first + at)),
-                  entriesOf(_mm512_loadu_si512(second + at)), everywhere, sums);
+    if constexpr (Queries == 1) {
+      addInTurn(queries[0], {first, second}, {ahead, ahead + blockBytes}, whole, tableBytes, sums[0]);
+    } else {
+      for (std::size_t at = 0; at < whole; at += 64) {
+        prefetch(ahead + at);
+        prefetch(ahead + blockBytes + at);
+        addTogether(queries, at, tableBytes, entriesOf(_mm512_loadu_si512(first + at)),
+                    entriesOf(_mm512_loadu_si512(second + at)), everywhere, sums);
+      }
     }
     if (rest != 0)
       addTogether(queries, whole, tableBytes, entriesOf(spread(first + whole, rest)),

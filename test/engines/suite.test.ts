@@ -280,6 +280,52 @@ for (const [name, engine] of engines) {
       runs(25)
     )
   })
+
+  test(`${name}: bytes are searched as the numbers that they are, and within a radius`, async (t) => {
+    const metrics = fc.constantFrom<Metric>('euclidean', 'inner-product', 'cosine')
+    await fc.assert(
+      fc.asyncProperty(bytesOf(120), metrics, share, async (sample, metric, part) => {
+        const { dimensions, rows } = sample
+        // Of unit vectors only the axes are bytes.
+        const vectors = metric === 'cosine' ? axesOf(sample) : sample.vectors
+        const state = await stateOf({ ...sample, vectors }, upTo(8, part))
+        const searcher = await engine.openSearcher({ ...state, metric, vectors: Uint8Array.from(state.vectors) }, job)
+        const asked = sample.vectors.slice(0, 6 * dimensions).map((x, i) => x + 1 + (i % 3))
+        const queries = await engine.prepareVectors(asked, dimensions, metric, 'queries', job)
+        const k = upTo(Math.min(rows, 12), part)
+        const probing = { probes: 8 }
+        const { ids } = await searcher.searchBatch(asked, { k, probing, reranked: 0 }, job)
+        for (let query = 0; query < 6; query++) {
+          const ranked = nearest(metric, vectors, queries, query, dimensions, rows)
+          const own = ids.subarray(query * k, (query + 1) * k)
+          const distances = Float32Array.from(own, (id) => distance(metric, vectors, id, queries, query, dimensions))
+          t.is(findFault(own, distances, ranked, 1e-6), undefined)
+          const radius = (ranked[k - 1] as Neighbor).distance
+          const row = asked.slice(query * dimensions, (query + 1) * dimensions)
+          const within = await searcher.searchRadius(row, { radius: radius + 1e-4, probing }, 'query', job)
+          const expected = ranked.filter(({ distance }) => distance <= radius + 1e-4)
+          t.deepEqual(
+            Array.from(within.ids).sort((a, b) => a - b),
+            expected.map(({ id }) => id).sort((a, b) => a - b)
+          )
+        }
+        searcher.close()
+      }),
+      runs(25)
+    )
+  })
+}
+
+const bytesOf = (mostRows: number) =>
+  sampleOf(mostRows, 10).map((sample) => ({
+    ...sample,
+    vectors: sample.vectors.map((x) => Math.abs(Math.round(x)) % 256)
+  }))
+
+function axesOf({ vectors, dimensions, rows }: Sample): Float32Array<ArrayBuffer> {
+  const axes = new Float32Array(vectors.length)
+  for (let row = 0; row < rows; row++) axes[row * dimensions + ((vectors[row * dimensions] as number) % dimensions)] = 1
+  return axes
 }
 
 /** {i, j} is an edge where either is the other's neighbor; of weight 2 where each is. */

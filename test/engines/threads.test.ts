@@ -5,6 +5,7 @@ import { Worker } from 'node:worker_threads'
 import test from 'ava'
 import type { JobOptions, SearchRequest, SearchState } from '../../lib/engines/engine.js'
 import { createTypescriptEngine } from '../../lib/engines/typescript/engine.js'
+import { approximateNeighbors } from '../../lib/engines/typescript/knn-graph.js'
 import type { Crew, Pool } from '../../lib/engines/typescript/team.js'
 import { nodeWorkers } from '../../lib/engines/typescript/threads/node-workers.js'
 import { WorkerPool, type WorkerSource } from '../../lib/engines/typescript/threads/pool.js'
@@ -77,6 +78,54 @@ test.serial('k-means does not depend on threads, with bounded bins and without',
   }
 })
 
+for (const metric of metrics) {
+  test.serial(`${metric}: NN-descent does not depend on threads`, async (t) => {
+    const { vectors, dimensions } = await words
+    const prepared = await engine.prepareVectors(vectors, dimensions, metric, 'vectors', { threads: 1 })
+    const asked = { vectors: prepared, dimensions, metric, neighbors: 10, seed: 1 }
+    t.true(onOrdinaryMemory(await isSame(t, (job) => approximateNeighbors(asked, job, pool))))
+  })
+}
+
+test.serial('similarity graphs and partitions do not depend on threads', async (t) => {
+  const { vectors, dimensions } = await words
+  const knn = await engine.knnGraph(vectors, dimensions, 'euclidean', { ...exact, neighbors: 3 }, { threads: 1 })
+  const work = new CountingPool(new WorkerPool(source, { worthwhile: 0 }))
+  const parallel = createTypescriptEngine(work)
+  const graph = await engine.similarityGraph(knn, { threads: 1 })
+  const options = { bins: 12, mode: 'fastsocial', imbalance: 0.03, seed: 1, seeds: 3 } as const
+  const partition = await engine.partition(graph, options, { threads: 1 })
+  for (const threads of [2, 3]) {
+    const found = await parallel.similarityGraph(knn, { threads })
+    t.deepEqual(found, graph)
+    t.true(onOrdinaryMemory(found))
+    const cut = await parallel.partition(graph, options, { threads })
+    t.deepEqual(cut, partition)
+    t.true(onOrdinaryMemory(cut))
+  }
+  t.deepEqual(work.gathered, [2, 2, 3, 3])
+  const loop = { ...graph, adjncy: Int32Array.from(graph.adjncy) }
+  loop.adjncy[0] = 0
+  await t.throwsAsync(() => parallel.partition(loop, options, { threads: 2 }), { code: 'ERR_NLSH_ARGUMENT' })
+  const twice = { neighbors: 3, ids: knn.ids.map((id, i) => (i === 3001 ? (knn.ids[3000] as number) : id)) }
+  await t.throwsAsync(() => parallel.similarityGraph(twice, { threads: 2 }), {
+    code: 'ERR_NLSH_ARGUMENT',
+    message: 'knnGraph: row 1000 has a neighbor twice'
+  })
+})
+
+for (const method of ['itq', 'pca-tree', 'rp-tree', 'kd-tree', 'cross-polytope'] as const) {
+  test.serial(`${method}: projections do not depend on threads`, async (t) => {
+    const { vectors, dimensions } = await words
+    const parallel = createTypescriptEngine(new WorkerPool(source, { worthwhile: 0 }))
+    const options = { method, bins: 16, iterations: 5, seed: 1 }
+    const expected = await engine.projectionPartition(vectors, dimensions, options, { threads: 1 })
+    const found = await parallel.projectionPartition(vectors, dimensions, options, { threads: 2 })
+    t.deepEqual(found, expected)
+    t.true(onOrdinaryMemory(found))
+  })
+}
+
 test.serial('codes of four bits do not depend on threads', async (t) => {
   const { vectors, dimensions } = await words
   const labels = Int32Array.from({ length: vectors.length / dimensions }, (_, row) => (row * row) % 7)
@@ -136,6 +185,33 @@ test.serial('a batch of searches does not depend on threads; the first query tha
   const before = pool.gathered.length
   await searcher.searchBatch(vectors.subarray(0, 20 * dimensions), request, { threads: 2 })
   t.is(pool.gathered.length, before, 'a few queries wake no worker')
+  searcher.close()
+})
+
+test.serial('routes and what lies within a radius do not depend on threads', async (t) => {
+  const { searcher, vectors, dimensions } = await opened(
+    createTypescriptEngine(new WorkerPool(source, { worthwhile: -1e9 }))
+  )
+  const { searcher: alone } = await opened(createTypescriptEngine())
+  const route = (by: typeof searcher, threads: number) => by.route(vectors, 5, { threads })
+  const within = (by: typeof searcher, threads: number) =>
+    by.searchRadius(vectors, { radius: 30, probing: request.probing }, 'queries', { threads })
+  const [routes, matches] = [await route(alone, 1), await within(alone, 1)]
+  t.true(matches.ids.length > (3 * vectors.length) / dimensions)
+  for (const threads of [2, 3]) {
+    t.deepEqual(await route(searcher, threads), routes)
+    t.deepEqual(await within(searcher, threads), matches)
+  }
+  t.true(onOrdinaryMemory(await route(searcher, 2)))
+  t.true(onOrdinaryMemory(await within(searcher, 2)))
+  const spoiled = vectors.slice()
+  spoiled[7 * dimensions] = Number.NaN
+  await t.throwsAsync(
+    () => searcher.searchRadius(spoiled, { radius: 1, probing: request.probing }, 'asked', { threads: 2 }),
+    {
+      message: /^asked: row 7, column 0 is NaN/
+    }
+  )
   searcher.close()
 })
 

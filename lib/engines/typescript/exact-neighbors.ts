@@ -22,13 +22,16 @@ export interface Nearest {
 }
 
 /** The k nearest vectors of each query. `isGraph`: the queries are the vectors, and none is its own neighbor. */
-export interface Question {
+export interface Question extends Compared {
+  isGraph: boolean
+}
+
+interface Compared {
   vectors: Float32Array
   queries: Float32Array
   dimensions: number
   metric: Metric
   k: number
-  isGraph: boolean
 }
 
 export const blocksOf = (rows: number) => Math.ceil(rows / blockRows)
@@ -58,10 +61,7 @@ async function findNeighbors(team: Team, asked: Question): Promise<Nearest> {
   await team.inTurns(prepareTerms(question, terms))
   const chunks = Math.ceil(blocksOf(columns) / blocksOfPart)
   await team.run(scanBlocks, { question, terms, capacity, lists }, blocksOf(rows) * chunks)
-  const ids = team.room(Int32Array, rows * k)
-  const distances = team.room(Float32Array, rows * k)
-  await team.run(rankRows, { question, capacity, lists, ids, distances }, Math.ceil(rows / rowsOfPart))
-  return { ids: await team.keep(ids), distances: await team.keep(distances) }
+  return rankLists(team, question, capacity, lists)
 }
 
 // ----------------------------------------------------------------------------------------------- comparing blocks
@@ -94,8 +94,8 @@ function* squaredNorms({ vectors, dimensions }: Source, norms: Float64Array): St
   }
 }
 
-/** rows x capacity, of one thread. */
-interface Lists {
+/** What is nearest so far: rows x capacity (nearest-lists.ts). */
+export interface Lists {
   ids: Int32Array
   distances: Float64Array
 }
@@ -104,6 +104,7 @@ interface Scan {
   question: Question
   terms: Terms
   capacity: number
+  /** One of each thread. */
   lists: Lists[]
 }
 
@@ -164,8 +165,17 @@ function select(
 
 // ------------------------------------------------------------------------------------------- ranking what was found
 
+/** For each query the k nearest in its lists, which are memory of the team as all that is asked. */
+export async function rankLists(team: Team, question: Compared, capacity: number, lists: Lists[]): Promise<Nearest> {
+  const rows = question.queries.length / question.dimensions
+  const ids = team.room(Int32Array, rows * question.k)
+  const distances = team.room(Float32Array, rows * question.k)
+  await team.run(rankRows, { question, capacity, lists, ids, distances }, Math.ceil(rows / rowsOfPart))
+  return { ids: await team.keep(ids), distances: await team.keep(distances) }
+}
+
 interface Rank {
-  question: Question
+  question: Compared
   capacity: number
   lists: Lists[]
   ids: Int32Array
@@ -195,23 +205,11 @@ export const rankRows: Task<Rank> = {
   }
 }
 
-/** The k nearest of each list. */
-export function* rankLists(question: Omit<Question, 'isGraph'>, lists: NearestLists): Steps<Nearest> {
-  const ids = new Int32Array(lists.rows * question.k)
-  const distances = new Float32Array(lists.rows * question.k)
-  const ranker = new Ranker(question)
-  for (let row = 0; row < lists.rows; row++) {
-    ranker.rank(row, lists.ids, row * lists.capacity, (row + 1) * lists.capacity, ids, distances)
-    if (row % rowsOfStep === 0) yield 0
-  }
-  return { ids, distances }
-}
-
 /** Ranks by distances in double precision, as by plain loops. */
 class Ranker {
   private readonly ranked: NearestLists
 
-  constructor(private readonly question: Omit<Question, 'isGraph'>) {
+  constructor(private readonly question: Compared) {
     this.ranked = new NearestLists(1, question.k)
   }
 

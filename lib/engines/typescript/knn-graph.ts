@@ -1,14 +1,13 @@
 /** The nearest neighbors of every vector among the others, and of queries among vectors. */
 import type { GraphMethod, JobOptions, KnnGraph, Metric } from '../engine.js'
 import { blocksOf, exactNeighbors, type Nearest, type Question, rankLists } from './exact-neighbors.js'
-import { descend, mostRounds } from './nn-descent.js'
+import { type Descent, descend, mostRounds } from './nn-descent.js'
 import { alone, type Pool, withTeam } from './team.js'
-import { runInTurns, type Steps } from './turns.js'
 
 const mostSearchedExactly = 30_000 // rows: up to here NN-descent takes longer
+const comparedWith = 1500 // rows, about, is each one by NN-descent
 
-/** The k-NN graph of prepared vectors. The exact one on as many threads as there are; NN-descent on this one, as every
- * comparison may change the lists of any two rows. */
+/** The k-NN graph of prepared vectors. */
 export async function knnGraph(
   vectors: Float32Array,
   dimensions: number,
@@ -19,8 +18,8 @@ export async function knnGraph(
 ): Promise<KnnGraph> {
   const rows = vectors.length / dimensions
   if (method === 'approximate' && rows > mostSearchedExactly) {
-    const steps = approximateNeighbors(vectors, dimensions, metric, neighbors, seed)
-    return { neighbors, ...(await runInTurns(steps, mostRounds * rows, job)) }
+    const asked = { vectors, dimensions, metric, neighbors, seed }
+    return { neighbors, ...(await approximateNeighbors(asked, job, pool)) }
   }
   const question = { vectors, queries: vectors, dimensions, metric, k: neighbors, isGraph: true }
   const work = { total: (blocksOf(rows) * (blocksOf(rows) + 1)) / 2, multiplications: (rows * vectors.length) / 2 }
@@ -43,13 +42,15 @@ export function exactSearch(
   return withTeam(pool, job, work, (team) => exactNeighbors(team, question))
 }
 
-export function* approximateNeighbors(
-  vectors: Float32Array,
-  dimensions: number,
-  metric: Metric,
-  k: number,
-  seed: number
-): Steps<Nearest> {
-  const lists = yield* descend(vectors, dimensions, metric, k, seed)
-  return yield* rankLists({ vectors, queries: vectors, dimensions, metric, k }, lists)
+/** The nearest neighbors of each row by NN-descent. */
+export function approximateNeighbors(asked: Descent, job: JobOptions, pool: Pool = alone): Promise<Nearest> {
+  const rows = asked.vectors.length / asked.dimensions
+  const work = { total: mostRounds * rows, multiplications: comparedWith * asked.vectors.length }
+  return withTeam(pool, job, work, (team) =>
+    team.scoped(async () => {
+      const vectors = await team.share(asked.vectors)
+      const { lists, capacity } = await descend(team, { ...asked, vectors })
+      return rankLists(team, { ...asked, vectors, queries: vectors, k: asked.neighbors }, capacity, [lists])
+    })
+  )
 }

@@ -11,12 +11,14 @@ import { checkGraph } from './graph-checks.js'
 import { propagateLabels } from './labels.js'
 import { Random } from './random.js'
 import { rebalance, searchLocally } from './refine.js'
-import { runInTurns, type Steps } from './turns.js'
+import { alone, type Pool, type Task, type Team, withTeam } from './team.js'
+import type { Steps } from './turns.js'
 
 // From the cuts of 10-NN graphs of MNIST, SIFT and GloVe (bench/typescript-partition.mjs).
 const coarsestPerBin = 8 // nodes
 const clustersPerBin = 4 // at least: a heavier node is hard to place
 const propagations = 3 // rounds of label propagation on a level
+const perEdge = 500 // multiplications, about, that a pass is as long as
 const searches = 10 // rounds of local searches, of which the last gains little
 
 /** Passes over all levels after the first (V-cycles: Walshaw, "Multilevel refinement for combinatorial optimisation
@@ -32,37 +34,62 @@ export interface PartitionOptions {
 }
 
 /** Bins of at most (1 + imbalance) * ceil(nodes / bins) nodes, some of which may come out empty: of the seeds
- * `seed`, `seed` + 1 ... the partition that cuts least. Throws ArgumentError where the graph is not one. */
-export function partition(graph: SimilarityGraph, options: PartitionOptions, job: JobOptions): Promise<Partition> {
-  return runInTurns(partitionSteps(graph, options), options.seeds * (1 + cycles[options.mode]), job)
+ * `seed`, `seed` + 1 ... the partition that cuts least. A thread does a seed after the other. Throws ArgumentError where the
+ * graph is not one. */
+export function partition(
+  graph: SimilarityGraph,
+  options: PartitionOptions,
+  job: JobOptions,
+  pool: Pool = alone
+): Promise<Partition> {
+  const passes = options.seeds * (1 + cycles[options.mode])
+  const work = { total: passes, multiplications: passes * perEdge * graph.adjncy.length }
+  return withTeam(pool, job, work, (team) => team.scoped(() => cutLeast(team, graph, options)))
 }
 
-/** One unit of work is a pass over all levels. */
-export function* partitionSteps(
-  similarityGraph: SimilarityGraph,
-  { bins, mode, imbalance, seed, seeds }: PartitionOptions
-): Steps<Partition> {
-  yield* checkGraph(similarityGraph)
-  const graph = weighted(similarityGraph)
-  // The sum of the bounds is at least the number of nodes.
-  const bound = Math.floor((1 + imbalance) * Math.ceil(graph.nodes / bins) + 1e-9)
-  let best: Int32Array<ArrayBuffer> | undefined
-  let edgeCut = Number.POSITIVE_INFINITY
-  for (let i = 0; i < seeds; i++) {
-    const random = new Random(seed + i)
-    let labels: Int32Array<ArrayBuffer> | undefined
-    for (let cycle = 0; cycle <= cycles[mode]; cycle++) {
-      labels = yield* passLevels(graph, bins, bound, labels, random)
-      yield 1
-    }
-    const cut = edgeCutOf(graph, labels as Int32Array)
-    if (cut >= edgeCut) continue
-    edgeCut = cut
-    best = labels
+async function cutLeast(team: Team, given: SimilarityGraph, options: PartitionOptions): Promise<Partition> {
+  await team.inTurns(checkGraph(given))
+  const graph: SimilarityGraph = {
+    xadj: await team.share(given.xadj),
+    adjncy: await team.share(given.adjncy),
+    adjcwgt: await team.share(given.adjcwgt)
   }
-  const labels = best as Int32Array<ArrayBuffer>
-  const largest = blockWeightsOf(graph, labels, bins).reduce((most, size) => Math.max(most, size))
-  return { bins, labels, edgeCut, balance: (largest * bins) / graph.nodes, peakBytes: 0 }
+  const { bins, seeds } = options
+  const nodes = graph.xadj.length - 1
+  const labels = Array.from({ length: seeds }, () => team.room(Int32Array, nodes))
+  const cuts = team.zeros(Float64Array, seeds)
+  await team.run(cutGraph, { graph, options, labels, cuts }, seeds)
+  const edgeCut = Math.min(...cuts)
+  const best = await team.keep(labels[cuts.indexOf(edgeCut)] as Int32Array<ArrayBuffer>)
+  const largest = blockWeightsOf(weighted(graph), best, bins).reduce((most, size) => Math.max(most, size))
+  return { bins, labels: best, edgeCut, balance: (largest * bins) / nodes, peakBytes: 0 }
+}
+
+interface Cutting {
+  graph: SimilarityGraph
+  options: PartitionOptions
+  labels: Int32Array[]
+  cuts: Float64Array
+}
+
+/** A part is a seed; one unit of work is a pass over all levels. */
+export const cutGraph: Task<Cutting> = {
+  name: 'cut-graph',
+  begin({ graph: similarityGraph, options: { bins, mode, imbalance, seed }, labels, cuts }) {
+    const graph = weighted(similarityGraph)
+    // The sum of the bounds is at least the number of nodes.
+    const bound = Math.floor((1 + imbalance) * Math.ceil(graph.nodes / bins) + 1e-9)
+    return function* (part) {
+      const random = new Random(seed + part)
+      let found: Int32Array<ArrayBuffer> | undefined
+      for (let cycle = 0; cycle <= cycles[mode]; cycle++) {
+        found = yield* passLevels(graph, bins, bound, found, random)
+        yield 1
+      }
+      labels[part]?.set(found as Int32Array)
+      cuts[part] = edgeCutOf(graph, found as Int32Array)
+    }
+  }
 }
 
 function weighted({ xadj, adjncy, adjcwgt }: SimilarityGraph): WeightedGraph {

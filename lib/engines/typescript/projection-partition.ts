@@ -5,8 +5,9 @@ import type { JobOptions, ProjectionMethod, ProjectionPartition } from '../engin
 import { crossPolytopes } from './baselines/cross-polytope.js'
 import { hyperplaneTree, type TreeDirection, workOfTree } from './baselines/hyperplane-trees.js'
 import { iterativeQuantization } from './baselines/itq.js'
-import { type Projections, rowCount } from './baselines/projections.js'
-import { runInTurns } from './turns.js'
+import { type Projections, type Rows, rowCount } from './baselines/projections.js'
+import { alone, type Pool, type Task, withTeam } from './team.js'
+import type { Steps } from './turns.js'
 
 export interface ProjectionOptions {
   method: ProjectionMethod
@@ -22,32 +23,56 @@ const directions: Partial<Record<ProjectionMethod, TreeDirection>> = {
 }
 
 /** Bins by projections of prepared vectors, with the native engine's random numbers. */
-export async function projectionPartition(
+export function projectionPartition(
   vectors: Float32Array,
   dimensions: number,
   options: ProjectionOptions,
-  job: JobOptions
+  job: JobOptions,
+  pool: Pool = alone
 ): Promise<ProjectionPartition> {
-  const { method, bins } = options
+  const { method, bins, iterations } = options
   const { projections, rule } = ruleOf(method, bins, dimensions)
-  const rows = { vectors, dimensions }
-  const made: Projections = {
+  if (rule.type === 'sign-codes' && rule.bits < 1) throw new ArgumentError('bins', "of 'itq' must be at least 2")
+  const rows = vectors.length / dimensions
+  const total = rule.type === 'sign-codes' ? iterations : rule.type === 'cross-polytope' ? rows : workOfTree(rows, bins)
+  // Along each projection, and their variances.
+  const work = { total, multiplications: vectors.length * (projections + dimensions) }
+  return withTeam(pool, job, work, (team) =>
+    team.scoped(async () => {
+      const given = { rows: { vectors: await team.share(vectors), dimensions }, options }
+      const made = await team.run(project, given, 1)
+      return { bins, ...made, balance: balanceOf(made.labels, bins) }
+    })
+  )
+}
+
+interface Projected extends Projections {
+  losses: Float64Array<ArrayBuffer>
+}
+
+/** All of it is one part. */
+export const project: Task<{ rows: Rows; options: ProjectionOptions }, Projected> = {
+  name: 'project',
+  begin: (given) => () => projected(given)
+}
+
+function* projected({ rows, options }: { rows: Rows; options: ProjectionOptions }): Steps<Projected> {
+  const { method, bins, seed } = options
+  const { projections, rule } = ruleOf(method, bins, rows.dimensions)
+  const made: Projected = {
     labels: new Int32Array(rowCount(rows)),
-    weights: new Float32Array(projections * dimensions),
-    biases: new Float32Array(projections)
+    weights: new Float32Array(projections * rows.dimensions),
+    biases: new Float32Array(projections),
+    losses: new Float64Array(0)
   }
-  let losses = new Float64Array(0)
   if (rule.type === 'sign-codes') {
-    if (rule.bits < 1) throw new ArgumentError('bins', "of 'itq' must be at least 2")
-    const steps = iterativeQuantization(rows, { ...options, bits: rule.bits }, made)
-    losses = await runInTurns(steps, options.iterations, job)
+    made.losses = yield* iterativeQuantization(rows, { ...options, bits: rule.bits }, made)
   } else if (rule.type === 'cross-polytope') {
-    await runInTurns(crossPolytopes(rows, rule.dimensions, options.seed, made), rowCount(rows), job)
+    yield* crossPolytopes(rows, rule.dimensions, seed, made)
   } else {
-    const direction = directions[method] as TreeDirection
-    await runInTurns(hyperplaneTree(rows, bins, direction, options.seed, made), workOfTree(rowCount(rows), bins), job)
+    yield* hyperplaneTree(rows, bins, directions[method] as TreeDirection, seed, made)
   }
-  return { bins, ...made, balance: balanceOf(made.labels, bins), losses }
+  return made
 }
 
 /** Largest bin / mean bin. */

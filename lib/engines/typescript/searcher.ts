@@ -5,7 +5,6 @@
  */
 import { largestId } from '../../checks/arrays.js'
 import { ArgumentError } from '../../errors.js'
-import { eachRow } from '../../rows.js'
 import { nextTurn } from '../../turn.js'
 import type {
   JobOptions,
@@ -24,10 +23,9 @@ import { BinChoice } from './bin-choice.js'
 import { Ranking } from './ranking.js'
 import { createRouter, type Router } from './router.js'
 import { alone, type Pool, type Task, type Team, withTeam } from './team.js'
+import { runInTurns, type Steps } from './turns.js'
 import { type Distance, distanceTo, preparedRow } from './vectors.js'
 
-/** Queries between two reports, and that a thread takes at once. */
-const reportEvery = 64
 const queriesOfPart = 16
 
 export class TypescriptSearcher implements Searcher {
@@ -48,6 +46,7 @@ export class TypescriptSearcher implements Searcher {
     this.#router = createRouter(state.classifier)
     this.#choice = new BinChoice(state.bins)
     this.#distance = distanceTo(state.vectors, state)
+    searchers.set(state, this)
   }
 
   searchSync(query: Float32Array, request: SearchRequest): SearchResult {
@@ -65,36 +64,68 @@ export class TypescriptSearcher implements Searcher {
 
   /** Where it is worth it, on threads, for which the vectors and the router are then in memory once more. */
   searchBatch(queries: Float32Array, request: SearchRequest, job: JobOptions): Promise<SearchBatchResult> {
-    const count = this.#countOf(queries)
-    const work = {
-      total: count,
-      multiplications: count * this.#multiplicationsOf(request) - this.#state.vectors.length
-    }
-    return withTeam(this.#pool, job, work, (team) => this.#answerAll(team, queries, request))
+    const multiplications = this.#multiplicationsOf(request.probing)
+    return this.#withTeam(queries, multiplications, job, async (team, state, queries) => {
+      const [count, { k }] = [this.#countOf(queries), request]
+      const result = {
+        ids: team.room(Int32Array, count * k),
+        distances: team.room(Float32Array, count * k),
+        candidates: team.room(Int32Array, count),
+        probes: team.room(Int32Array, count)
+      }
+      await team.run(answerQueries, { state, queries, request, result }, Math.ceil(count / queriesOfPart))
+      return {
+        ids: await team.keep(result.ids),
+        distances: await team.keep(result.distances),
+        candidates: await team.keep(result.candidates),
+        probes: await team.keep(result.probes)
+      }
+    })
   }
 
-  async #answerAll(team: Team, given: Float32Array, request: SearchRequest): Promise<SearchBatchResult> {
-    const [count, { k }] = [this.#countOf(given), request]
-    const queries = await team.share(given)
-    const result = {
-      ids: team.room(Int32Array, count * k),
-      distances: team.room(Float32Array, count * k),
-      candidates: team.room(Int32Array, count),
-      probes: team.room(Int32Array, count)
-    }
-    if (team.threads > 1) this.#shared ??= await sharedState(team, this.#state)
-    const state = this.#shared ?? this.#state
-    await team.run(answerQueries, { state, queries, request, result }, Math.ceil(count / queriesOfPart))
-    return {
-      ids: await team.keep(result.ids),
-      distances: await team.keep(result.distances),
-      candidates: await team.keep(result.candidates),
-      probes: await team.keep(result.probes)
-    }
+  /** By one thread, as nobody knows before how much it will find. */
+  searchRadius(
+    queries: Float32Array,
+    request: RadiusRequest,
+    argument: string,
+    job: JobOptions
+  ): Promise<RadiusBatchResult> {
+    const multiplications = this.#multiplicationsOf(request.probing)
+    return this.#withTeam(queries, multiplications, job, (team, state, queries) =>
+      team.run(findWithin, { state, queries, request, argument }, 1)
+    )
+  }
+
+  route(queries: Float32Array, probes: number, job: JobOptions): Promise<RouteBatchResult> {
+    const { length } = this.#state.classifier.parameters
+    return this.#withTeam(queries, length, job, async (team, state, queries) => {
+      const count = this.#countOf(queries)
+      const result = {
+        bins: team.room(Int32Array, count * probes),
+        probabilities: team.room(Float32Array, count * probes)
+      }
+      await team.run(routeQueries, { state, queries, probes, result }, Math.ceil(count / queriesOfPart))
+      return { bins: await team.keep(result.bins), probabilities: await team.keep(result.probabilities) }
+    })
+  }
+
+  /** Does what takes so many multiplications a query with what all threads see. */
+  #withTeam<T>(
+    queries: Float32Array,
+    multiplications: number,
+    job: JobOptions,
+    body: (team: Team, state: SearchState, queries: Float32Array) => Promise<T>
+  ): Promise<T> {
+    const count = this.#countOf(queries)
+    const work = { total: count, multiplications: count * multiplications - this.#state.vectors.length }
+    return withTeam(this.#pool, job, work, async (team) => {
+      if (team.threads > 1) this.#shared ??= await sharedState(team, this.#state)
+      return body(team, this.#shared ?? this.#state, await team.share(queries))
+    })
   }
 
   /** About how many a query takes: those of the router, and of the vectors that are read. */
-  #multiplicationsOf({ probing }: SearchRequest): number {
+  #multiplicationsOf(probing: Probing): number {
     const { classifier, bins, vectors } = this.#state
     const binCount = bins.offsets.length - 1
     const share = probing.probes ? probing.probes / binCount : 1 / 8
@@ -102,50 +133,19 @@ export class TypescriptSearcher implements Searcher {
   }
 
   async searchTimed(queries: Float32Array, request: SearchRequest, job: JobOptions): Promise<TimedSearchResult> {
-    const result = emptyBatch(this.#countOf(queries), request.k)
-    const seconds = new Float64Array(this.#countOf(queries))
-    await this.#eachQuery(queries, job, (row) => {
+    const count = this.#countOf(queries)
+    const result = { ...emptyBatch(count, request.k), seconds: new Float64Array(count) }
+    await runInTurns(this.#answerTimed(queries, request, result), count, job)
+    return result
+  }
+
+  *#answerTimed(queries: Float32Array, request: SearchRequest, result: TimedSearchResult): Steps<void> {
+    for (let row = 0; row < result.seconds.length; row++) {
       const start = performance.now()
       this.answer(queries, row, 'queries', request, result)
-      seconds[row] = (performance.now() - start) / 1000
-    })
-    return { ...result, seconds }
-  }
-
-  async searchRadius(
-    queries: Float32Array,
-    { radius, probing }: RadiusRequest,
-    argument: string,
-    job: JobOptions
-  ): Promise<RadiusBatchResult> {
-    const count = this.#countOf(queries)
-    const [candidates, probes] = [new Int32Array(count), new Int32Array(count)]
-    const offsets = new Int32Array(count + 1)
-    const found: Matches[] = []
-    await this.#eachQuery(queries, job, (row) => {
-      this.#compare(queries, row, argument, probing, 1)
-      candidates[row] = this.#choice.candidates
-      probes[row] = this.#choice.count
-      const matches = this.#takeWithin(radius)
-      found.push(matches)
-      const total = (offsets[row] as number) + matches.ids.length
-      if (total > largestId)
-        throw new ArgumentError('radius', `holds more than ${largestId} results: ask for less at once`)
-      offsets[row + 1] = total
-    })
-    return { offsets, ...(await joined(found, offsets, job.signal)), candidates, probes }
-  }
-
-  async route(queries: Float32Array, probes: number, job: JobOptions): Promise<RouteBatchResult> {
-    const count = this.#countOf(queries)
-    const bins = new Int32Array(count * probes)
-    const probabilities = new Float32Array(count * probes)
-    await this.#eachQuery(queries, job, (row) => {
-      this.#choose(this.#prepared(queries, row, 'queries'), { probes }, 0)
-      bins.set(this.#choice.bins.subarray(0, probes), row * probes)
-      probabilities.set(this.#choice.probabilities.subarray(0, probes), row * probes)
-    })
-    return { bins, probabilities }
+      result.seconds[row] = (performance.now() - start) / 1000
+      yield 1
+    }
   }
 
   /** The memory goes with the index. */
@@ -155,16 +155,6 @@ export class TypescriptSearcher implements Searcher {
 
   #countOf(queries: Float32Array): number {
     return queries.length / this.#state.dimensions
-  }
-
-  async #eachQuery(queries: Float32Array, { signal, onProgress }: JobOptions, visit: (row: number) => void) {
-    signal?.throwIfAborted()
-    const count = this.#countOf(queries)
-    await eachRow(count, signal, (row) => {
-      visit(row)
-      const done = row + 1
-      if (done % reportEvery === 0 || done === count) onProgress?.(done, count)
-    })
   }
 
   #prepared(queries: Float32Array, row: number, argument: string): Float32Array {
@@ -217,8 +207,24 @@ export class TypescriptSearcher implements Searcher {
     }
   }
 
-  /** All whose distance, as it is returned, is at most the radius. */
-  #takeWithin(radius: number): Matches {
+  /** Writes the bins of a query to its row of `bins`, and their probabilities. */
+  rank(queries: Float32Array, row: number, probes: number, { bins, probabilities }: RouteBatchResult): void {
+    this.#choose(this.#prepared(queries, row, 'queries'), { probes }, 0)
+    bins.set(this.#choice.bins.subarray(0, probes), row * probes)
+    probabilities.set(this.#choice.probabilities.subarray(0, probes), row * probes)
+  }
+
+  /** All candidates of a query whose distance, as it is returned, is at most the radius. */
+  matches(
+    queries: Float32Array,
+    row: number,
+    argument: string,
+    { radius, probing }: RadiusRequest,
+    { candidates, probes }: Pick<RadiusBatchResult, 'candidates' | 'probes'>
+  ): Matches {
+    this.#compare(queries, row, argument, probing, 1)
+    candidates[row] = this.#choice.candidates
+    probes[row] = this.#choice.count
     const nearest = this.#nearest
     const end = nearest.size
     while (nearest.size > 0 && Math.fround(nearest.keys[0] as number) <= radius) nearest.next()
@@ -247,24 +253,68 @@ async function sharedState(team: Team, state: SearchState): Promise<SearchState>
   }
 }
 
-interface Batch {
-  state: SearchState
-  queries: Float32Array
-  request: SearchRequest
-  result: SearchBatchResult
+/** The searcher of each state that this thread has seen. */
+const searchers = new WeakMap<SearchState, TypescriptSearcher>()
+
+const searcherOf = (state: SearchState) => searchers.get(state) ?? new TypescriptSearcher(state)
+
+/** What is done with every query. */
+function* eachQuery(
+  state: SearchState,
+  queries: Float32Array,
+  part: number,
+  visit: (row: number) => void
+): Steps<void> {
+  const end = Math.min(queries.length / state.dimensions, (part + 1) * queriesOfPart)
+  for (let row = part * queriesOfPart; row < end; row++) {
+    visit(row)
+    yield 1
+  }
 }
 
-export const answerQueries: Task<Batch> = {
+interface Asked {
+  state: SearchState
+  queries: Float32Array
+}
+
+/** A part are some queries. */
+export const answerQueries: Task<Asked & { request: SearchRequest; result: SearchBatchResult }> = {
   name: 'answer-queries',
   begin({ state, queries, request, result }) {
-    const searcher = new TypescriptSearcher(state)
-    const count = queries.length / state.dimensions
-    return function* (part) {
-      const end = Math.min(count, (part + 1) * queriesOfPart)
-      for (let row = part * queriesOfPart; row < end; row++) {
-        searcher.answer(queries, row, 'queries', request, result)
+    const searcher = searcherOf(state)
+    return (part) => eachQuery(state, queries, part, (row) => searcher.answer(queries, row, 'queries', request, result))
+  }
+}
+
+/** A part are some queries. */
+export const routeQueries: Task<Asked & { probes: number; result: RouteBatchResult }> = {
+  name: 'route-queries',
+  begin({ state, queries, probes, result }) {
+    const searcher = searcherOf(state)
+    return (part) => eachQuery(state, queries, part, (row) => searcher.rank(queries, row, probes, result))
+  }
+}
+
+/** All queries are one part. */
+export const findWithin: Task<Asked & { request: RadiusRequest; argument: string }, RadiusBatchResult> = {
+  name: 'find-within',
+  begin({ state, queries, request, argument }) {
+    const searcher = searcherOf(state)
+    return function* () {
+      const count = queries.length / state.dimensions
+      const read = { candidates: new Int32Array(count), probes: new Int32Array(count) }
+      const offsets = new Int32Array(count + 1)
+      const found: Matches[] = []
+      for (let row = 0; row < count; row++) {
+        const matches = searcher.matches(queries, row, argument, request, read)
+        found.push(matches)
+        const total = (offsets[row] as number) + matches.ids.length
+        if (total > largestId)
+          throw new ArgumentError('radius', `holds more than ${largestId} results: ask for less at once`)
+        offsets[row + 1] = total
         yield 1
       }
+      return { offsets, ...(yield* joined(found, offsets)), ...read }
     }
   }
 }
@@ -279,13 +329,13 @@ const emptyBatch = (queries: number, k: number): SearchBatchResult => ({
 type Matches = Pick<RadiusBatchResult, 'ids' | 'distances'>
 
 /** What each query found, one after the other. */
-async function joined(found: Matches[], offsets: Int32Array, signal: AbortSignal | undefined): Promise<Matches> {
+function* joined(found: Matches[], offsets: Int32Array): Steps<Matches> {
   const total = offsets[found.length] as number
   const all = { ids: new Int32Array(total), distances: new Float32Array(total) }
-  await eachRow(found.length, signal, (row) => {
-    const { ids, distances } = found[row] as Matches
+  for (const [row, { ids, distances }] of found.entries()) {
     all.ids.set(ids, offsets[row])
     all.distances.set(distances, offsets[row])
-  })
+    yield 0
+  }
   return all
 }

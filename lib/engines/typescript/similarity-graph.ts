@@ -1,18 +1,35 @@
 /** The similarity graph: rows are joined where one is the other's neighbor, with weight 2 where each is. */
 import { ArgumentError } from '../../errors.js'
 import type { JobOptions, KnnGraph, SimilarityGraph } from '../engine.js'
-import { runInTurns, type Steps } from './turns.js'
+import { alone, type Pool, type Task, withTeam } from './team.js'
+import type { Steps } from './turns.js'
+
+type Neighbors = Pick<KnnGraph, 'neighbors' | 'ids'>
 
 const rowsOfStep = 256
+const perEntry = 100 // multiplications, about, that an entry takes as long as
 const mostEntries = 2 ** 31 - 1
 const tooManyEdges = 'the similarity graph has more than 2^31 - 1 directed edges; use fewer neighbors or rows'
 
 /** Throws ArgumentError where a neighbor is not another row, or stands twice in a row. */
-export function similarityGraph(knn: Pick<KnnGraph, 'neighbors' | 'ids'>, job: JobOptions): Promise<SimilarityGraph> {
-  return runInTurns(similaritySteps(knn), (2 * knn.ids.length) / knn.neighbors, job)
+export function similarityGraph(
+  { neighbors, ids }: Neighbors,
+  job: JobOptions,
+  pool: Pool = alone
+): Promise<SimilarityGraph> {
+  const work = { total: (2 * ids.length) / neighbors, multiplications: perEntry * ids.length }
+  return withTeam(pool, job, work, (team) =>
+    team.scoped(async () => team.run(joinNeighbors, { neighbors, ids: await team.share(ids) }, 1))
+  )
 }
 
-export function* similaritySteps({ neighbors, ids }: Pick<KnnGraph, 'neighbors' | 'ids'>): Steps<SimilarityGraph> {
+/** All of it is one part. */
+export const joinNeighbors: Task<Neighbors, SimilarityGraph> = {
+  name: 'join-neighbors',
+  begin: (knn) => () => joined(knn)
+}
+
+function* joined({ neighbors, ids }: Neighbors): Steps<SimilarityGraph> {
   const rows = ids.length / neighbors
   const incoming = yield* transpose(ids, rows, neighbors)
   const xadj = new Int32Array(rows + 1)

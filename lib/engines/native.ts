@@ -134,14 +134,14 @@ export interface Addon {
   calibrate(request: { logits: Float32Array; shares: Float32Array; bins: number }): Calibration
 }
 
-/** The package's own folder: lib/engines and dist/engines lie equally deep. */
-const packageFolder = dirname(dirname(dirname(fileURLToPath(import.meta.url))))
+/** The package's own folder: lib/engines and dist/engines lie equally deep. In a bundle there may be none to ask for. */
+const packageFolder = () => dirname(dirname(dirname(fileURLToPath(import.meta.url))))
 
 /** Loads the binary: build/Release of a source build, else the prebuilt one for this platform. Throws EngineError. */
 export function loadAddon(): Addon {
   try {
     const load = createRequire(import.meta.url)('node-gyp-build') as (folder: string) => Addon
-    return load(packageFolder)
+    return load(packageFolder())
   } catch (cause) {
     throw new EngineError(
       `the native engine cannot be loaded on ${process.platform}-${process.arch}: no prebuilt binary fits and none was built at ` +

@@ -35,11 +35,12 @@ export async function mapPoints(vectors: Float32Array, request: MapRequest): Pro
   return runWorker({ vectors: points, dimensions, unitLength: metric === 'cosine', seed }, signal)
 }
 
-const workerUrl = new URL('./map-worker.mjs', import.meta.url)
-
 async function runWorker(task: MapTask, signal: AbortSignal | undefined): Promise<PointMap> {
   signal?.throwIfAborted()
-  const worker = new Worker(workerUrl, { workerData: task, transferList: [task.vectors.buffer] })
+  const worker = new Worker(new URL('./map-worker.mjs', import.meta.url), {
+    workerData: task,
+    transferList: [task.vectors.buffer]
+  })
   const stop = () => void worker.terminate()
   signal?.addEventListener('abort', stop, { once: true })
   try {

@@ -6,13 +6,12 @@ import { titles } from '../methods.js'
 import type { Comparison } from './comparison.js'
 import type { PointMap } from './map.js'
 
-const folder = new URL('./report/', import.meta.url)
-
 /** In the order in which they run; they share one scope. */
 const ownScripts = ['format.js', 'theme.js', 'charts.js', 'tables.js', 'page.js'] as const
 
 export async function renderReport(comparison: Comparison, map: PointMap): Promise<string> {
   const library = dirname(createRequire(import.meta.url).resolve('chart.js'))
+  const folder = new URL('./report/', import.meta.url)
   const own = (name: string) => readFile(new URL(name, folder), 'utf8')
   const ofLibrary = (name: string) => readFile(join(library, name), 'utf8')
   const page = (await Promise.all(ownScripts.map(own))).join('\n')

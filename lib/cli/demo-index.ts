@@ -57,7 +57,10 @@ interface Notes {
 }
 
 /** The index that an earlier run left; undefined where there is none, or where its files are damaged. */
-export async function openDemo(folder: string, { engine, device, threads, signal }: Job): Promise<DemoIndex | undefined> {
+export async function openDemo(
+  folder: string,
+  { engine, device, threads, signal }: Job
+): Promise<DemoIndex | undefined> {
   const files = filesIn(folder)
   try {
     const notes = JSON.parse(await readFile(files.notes, 'utf8')) as Notes

@@ -13,7 +13,16 @@ import { type KmeansOptions, resolveKmeans } from '../options.js'
  * @throws ArgumentError when an argument is wrong or a number is not finite.
  */
 export async function kmeans(vectors: Float32Array, options: KmeansOptions): Promise<Kmeans> {
-  const { dimensions, bins, iterations, seed, largest, engine: choice, device, ...run } = resolveKmeans(vectors, options)
+  const {
+    dimensions,
+    bins,
+    iterations,
+    seed,
+    largest,
+    engine: choice,
+    device,
+    ...run
+  } = resolveKmeans(vectors, options)
   const engine = await selectEngine(choice, device)
   return runJob(run, async ({ stage }) => {
     const prepared = await stage('prepare', (job) =>

@@ -134,14 +134,16 @@ Napi::Value cudaFindNeighbors(const Napi::CallbackInfo& info) {
   const NlshNeighborsRequest asked{
       device,     metricOf(metric(request)), precision(request), nlshMatrix(vectors), nlshMatrix(queries), k,
       ids.data(), distances.data()};
-  return startJob(info[1].As<Napi::Object>(), {request, result,
-                                               [library = library, asked](const Job& job) {
-                                                 run(job, [&](const NlshJob* watch, NlshFailure* failure) {
-                                                   return library->table->find_neighbors(&asked, watch,
-                                                                                         failure);
-                                                 });
-                                               },
-                                               nullptr});
+  return startJob(info[1].As<Napi::Object>(),
+                  {request, result,
+                   [library = library, asked, rows](const Job& job) {
+                     if (rows == 0)
+                       return;  // an array without entries has no address, and that would ask for the graph
+                     run(job, [&](const NlshJob* watch, NlshFailure* failure) {
+                       return library->table->find_neighbors(&asked, watch, failure);
+                     });
+                   },
+                   nullptr});
 }
 
 /// An index on the device: lives until it is closed or collected, and until the last search in it has ended.

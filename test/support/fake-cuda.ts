@@ -1,11 +1,15 @@
 /** Libraries in place of the one for the GPU, compiled by the tests that use them. */
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-const scratch = () => mkdtempSync(join(tmpdir(), 'neural-lsh-cuda-'))
+const all = mkdtempSync(join(tmpdir(), 'neural-lsh-cuda-'))
+process.once('exit', () => rmSync(all, { recursive: true, force: true }))
+
+/** An empty folder that is gone when the tests have ended. */
+export const scratch = () => mkdtempSync(join(all, 'library-'))
 
 /** Compiles C into `file`. */
 export function compile(source: string, file: string, ...options: string[]): void {

@@ -24,6 +24,7 @@ const folder = path.join(root, 'third_party', 'cuda')
 
 /** Fetches the parts that CMake does not find, if any. Throws an Error of one line. */
 export function ensureCuda() {
+  if (process.platform !== 'linux') throw new Error('the CUDA library is for Linux only')
   const missing = missingParts()
   if (missing.length > 0) fetchParts(missing)
 }

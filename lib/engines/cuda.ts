@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path'
 import type { Layer } from '../classifier/network.js'
 import { ArgumentError, DeviceError, EngineError } from '../errors.js'
 import type { Classifier, Engine, JobOptions, Searcher, SearchState } from './engine.js'
+import { fallbackWarning } from './fallback-warning.js'
 import { type CudaDevice, createNativeEngine, loadAddon, type OpenedCuda, packageFolder, run } from './native.js'
 
 /** Pairs times their cost in dimensions for which all are compared even where an approximate graph will do: by the rate
@@ -137,14 +138,11 @@ function withBatches(searcher: Searcher, index: CudaIndex): Searcher {
   }
 }
 
-let hasWarned = false
+const warn = fallbackWarning('Searching on the CPU')
 
-/** Whether the native engine can answer in the device's place, which is warned of once. */
+/** Whether the native engine can answer in the device's place, which is warned of. */
 function warnsOf(error: unknown): boolean {
   if (!(error instanceof DeviceError)) return false
-  if (!hasWarned) process.emitWarning(`Searching on the CPU: ${error.message}`, fallback)
-  hasWarned = true
+  warn(error)
   return true
 }
-
-const fallback = { type: 'NeuralLSHWarning', code: 'NEURAL_LSH_FALLBACK' }

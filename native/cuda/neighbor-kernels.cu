@@ -1,6 +1,8 @@
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 
+#include <limits>
+
 #include "launch.h"
 #include "neighbor-kernels.h"
 
@@ -117,8 +119,7 @@ __global__ void __launch_bounds__(threadsPerBlock)
         *reinterpret_cast<const typename Four<Value>::Type*>(tile.products + row * tile.stride + column);
   }
 
-  constexpr Value never =
-      std::is_integral_v<Value> ? static_cast<Value>(-1) : static_cast<Value>(-__builtin_huge_valf());
+  constexpr Value never = std::numeric_limits<Value>::lowest();
   Value terms[tileColumnsPerThread], limits[tileColumnsPerThread];
 #pragma unroll
   for (std::uint32_t c = 0; c < tileColumnsPerThread; ++c) {

@@ -1,8 +1,6 @@
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 
-#include <limits>
-
 #include "launch.h"
 #include "neighbor-kernels.h"
 
@@ -119,7 +117,7 @@ __global__ void __launch_bounds__(threadsPerBlock)
         *reinterpret_cast<const typename Four<Value>::Type*>(tile.products + row * tile.stride + column);
   }
 
-  constexpr Value never = std::numeric_limits<Value>::lowest();
+  constexpr Value never = noDistance<Value>();
   Value terms[tileColumnsPerThread], limits[tileColumnsPerThread];
 #pragma unroll
   for (std::uint32_t c = 0; c < tileColumnsPerThread; ++c) {

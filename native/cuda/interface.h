@@ -1,9 +1,10 @@
 /* What the addon and the library neural_lsh_cuda know of each other: plain C, so that the two may come from
  * different compilers. The library links cuBLAS and cuDNN; the addon does not, and opens it at run time.
  *
- * A function returns NLSH_OK, or what went wrong and writes why into `failure`, which may not be null. Nothing that
- * is thrown crosses this border. All functions may be called from several threads at once; those with a job return
- * when it is done. Arrays belong to the caller, lie in its memory and are read or written before the return. */
+ * A function returns NLSH_OK, or what went wrong and writes why into `failure`, which may not be null.
+ * Nothing that is thrown crosses this border. All functions may be called from several threads at once; those
+ * with a job return when it is done. Arrays belong to the caller, lie in its memory and are read or written
+ * before the return. */
 #ifndef NEURAL_LSH_CUDA_INTERFACE_H
 #define NEURAL_LSH_CUDA_INTERFACE_H
 
@@ -14,7 +15,8 @@
 extern "C" {
 #endif
 
-/* Rises with every change of what follows. The library gives its table only to an addon of the same version. */
+/* Rises with every change of what follows. The library gives its table only to an addon of the same version.
+ */
 #define NLSH_CUDA_VERSION 2
 #define NLSH_CUDA_ENTRY "neural_lsh_cuda"
 
@@ -29,8 +31,8 @@ enum NlshStatus {
 
 enum NlshMetric { NLSH_EUCLIDEAN = 0, NLSH_COSINE = 1, NLSH_INNER_PRODUCT = 2 };
 
-/* Of the matrix products that select candidates; in all of them these are ranked in double precision afterwards,
- * and where the rounding of the products could have hidden one, the row is searched again. */
+/* Of the matrix products that select candidates; in all of them these are ranked in double precision
+ * afterwards, and where the rounding of the products could have hidden one, the row is searched again. */
 enum NlshPrecision { NLSH_FP32 = 0, NLSH_TF32 = 1, NLSH_BF16 = 2, NLSH_FP16 = 3 };
 
 typedef struct NlshFailure {
@@ -63,8 +65,9 @@ typedef struct NlshMatrix {
   size_t rows, columns;
 } NlshMatrix;
 
-/* Exact nearest neighbors: of each query among the points or, where queries.data is null, of each point among the
- * others. Rows are finite (unit rows for cosine). ids and distances: rows x k, nearest first, ties by smaller id. */
+/* Exact nearest neighbors: of each query among the points or, where queries.data is null, of each point among
+ * the others. Rows are finite (unit rows for cosine). ids and distances: rows x k, nearest first, ties by
+ * smaller id. */
 typedef struct NlshNeighborsRequest {
   int32_t device;
   int32_t metric;
@@ -75,9 +78,9 @@ typedef struct NlshNeighborsRequest {
   float* distances;
 } NlshNeighborsRequest;
 
-/* A router of linear layers with ReLU between them: scores = W_l ... relu(W_1 ((x - mean) * scale) + b_1) ... + b_l,
- * of x or, for unit_length, x / |x|; the probabilities of the bins are softmax(scores / temperature). Of layer i,
- * weights[i] is widths[i + 1] x widths[i], biases[i] is widths[i + 1] or null. */
+/* A router of linear layers with ReLU between them: scores = W_l ... relu(W_1 ((x - mean) * scale) + b_1) ...
+ * + b_l, of x or, for unit_length, x / |x|; the probabilities of the bins are softmax(scores / temperature).
+ * Of layer i, weights[i] is widths[i + 1] x widths[i], biases[i] is widths[i + 1] or null. */
 typedef struct NlshRouter {
   size_t layers;
   const size_t* widths; /* layers + 1: from the dimensions to the bins */
@@ -110,8 +113,8 @@ typedef struct NlshSearchRequest {
   double mass;
   double probability;
   size_t candidates;
-  int32_t* ids;     /* queries x k */
-  float* distances; /* queries x k */
+  int32_t* ids;                                 /* queries x k */
+  float* distances;                             /* queries x k */
   int32_t *visited_candidates, *visited_probes; /* queries */
 } NlshSearchRequest;
 
@@ -242,7 +245,8 @@ typedef struct NlshCudaTable {
   int32_t (*find_neighbors)(const NlshNeighborsRequest* request, const NlshJob* job, NlshFailure* failure);
   int32_t (*open_index)(const NlshIndexRequest* request, NlshIndex** index, const NlshJob* job,
                         NlshFailure* failure);
-  int32_t (*search)(NlshIndex* index, const NlshSearchRequest* request, const NlshJob* job, NlshFailure* failure);
+  int32_t (*search)(NlshIndex* index, const NlshSearchRequest* request, const NlshJob* job,
+                    NlshFailure* failure);
   /* Bytes of the device that an index takes. */
   uint64_t (*index_bytes)(const NlshIndex* index);
   void (*close_index)(NlshIndex* index);

@@ -1,0 +1,377 @@
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+
+#include "neighbor-kernels.h"
+
+namespace neural_lsh::cuda {
+namespace {
+
+constexpr unsigned threadsPerBlock = 256;
+constexpr unsigned warpsPerBlock = threadsPerBlock / 32;
+constexpr std::size_t mostBlocks = std::size_t{1} << 20;
+
+unsigned blocksFor(std::size_t targets, std::size_t perBlock) {
+  return static_cast<unsigned>(std::clamp<std::size_t>(divideUp(targets, perBlock), 1, mostBlocks));
+}
+
+/// The number of the calling warp in a grid of full blocks, and how many there are.
+__device__ std::size_t firstTarget() {
+  return blockIdx.x * static_cast<std::size_t>(blockDim.x / 32) + threadIdx.x / 32;
+}
+__device__ std::size_t targetStep() {
+  return gridDim.x * static_cast<std::size_t>(blockDim.x / 32);
+}
+
+template <Operand operand>
+struct OperandType {
+  using Type = float;
+  static __device__ Type from(float value) { return value; }
+};
+template <>
+struct OperandType<Operand::tensorFloat32> {
+  using Type = float;
+  static __device__ Type from(float value) { return toTensorFloat32(value); }
+};
+template <>
+struct OperandType<Operand::bfloat16> {
+  using Type = __nv_bfloat16;
+  static __device__ Type from(float value) { return __float2bfloat16_rn(value); }
+};
+template <>
+struct OperandType<Operand::float16> {
+  using Type = __half;
+  static __device__ Type from(float value) { return __float2half_rn(value); }
+};
+
+template <Operand operand>
+__global__ void prepareFloatsKernel(FloatRows from, float unit, FloatOperands to) {
+  const Warp lanes;
+  using Converted = OperandType<operand>;
+  for (std::size_t row = firstTarget(); row < to.paddedRows; row += targetStep()) {
+    auto* const out = static_cast<typename Converted::Type*>(to.operands) + row * to.stride;
+    const bool isRow = row < from.count;
+    double squared = 0;
+    for (std::size_t c = lanes.index(); c < to.stride; c += Warp::count) {
+      float value = 0;
+      if (isRow && c < from.columns) {
+        value = from.rows[row * from.columns + c];
+        if (from.shift != nullptr) value -= from.shift[c];
+      }
+      squared += static_cast<double>(value) * value;
+      out[c] = Converted::from(value * unit);
+    }
+    squared = lanes.sum(squared);
+    if (!isRow || lanes.index() != 0) continue;
+    const float norm = __double2float_ru(sqrt(squared));
+    const float term = from.metric == NLSH_EUCLIDEAN ? static_cast<float>(squared)
+                       : from.metric == NLSH_COSINE  ? 0.5F
+                                                     : 0.0F;
+    to.norms[row] = norm;
+    to.terms[row] = term;
+    atomicMax(&to.largest->norm, __float_as_int(norm));
+    atomicMax(&to.largest->term, __float_as_int(term));
+  }
+}
+
+__global__ void prepareBytesKernel(const std::int8_t* rows, std::size_t count, std::size_t stride,
+                                   std::int32_t* terms) {
+  const Warp lanes;
+  for (std::size_t row = firstTarget(); row < count; row += targetStep()) {
+    std::int32_t squared = 0;
+    for (std::size_t c = lanes.index(); c < stride; c += Warp::count) {
+      const std::int32_t value = rows[row * stride + c];
+      squared += value * value;
+    }
+    squared = lanes.sum(squared);
+    if (lanes.index() == 0) terms[row] = squared;
+  }
+}
+
+template <typename Value>
+__global__ void clearListsKernel(Key* keys, Value* limits, std::size_t rows, std::uint32_t kept) {
+  const std::size_t step = static_cast<std::size_t>(gridDim.x) * blockDim.x;
+  const std::size_t first = static_cast<std::size_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+  for (std::size_t i = first; i < rows * kept; i += step) keys[i] = noKey;
+  for (std::size_t i = first; i < rows; i += step) limits[i] = anyDistance<Value>();
+}
+
+template <typename Value>
+struct Four;
+template <>
+struct Four<float> {
+  using Type = float4;
+};
+template <>
+struct Four<std::int32_t> {
+  using Type = int4;
+};
+
+constexpr std::uint32_t columnsPerThread = 4, rowsPerThread = 8;
+
+struct Reserve {
+  __device__ std::uint32_t operator()(std::uint32_t* counter) const { return atomicAdd(counter, 1U); }
+};
+
+/// Each thread looks at 4 columns of 8 rows.
+template <typename Value>
+__global__ void __launch_bounds__(threadsPerBlock)
+    filterTile(TileProducts<Value> tile, TileLists<Value> rows, TileLists<Value> columns, bool isMutual,
+               ListSizes sizes) {
+  const std::uint32_t column = (blockIdx.x * blockDim.x + threadIdx.x) * columnsPerThread;
+  if (column >= tile.columns) return;
+  const std::uint32_t firstRow = blockIdx.y * rowsPerThread;
+
+  // The stride is a multiple of 16, and so are the columns that there is memory for.
+  union Products {
+    typename Four<Value>::Type vector;
+    Value values[columnsPerThread];
+  };
+  Products products[rowsPerThread];
+#pragma unroll
+  for (std::uint32_t r = 0; r < rowsPerThread; ++r) {
+    const std::size_t row = min(firstRow + r, tile.rows - 1);
+    products[r].vector =
+        *reinterpret_cast<const typename Four<Value>::Type*>(tile.products + row * tile.stride + column);
+  }
+
+  constexpr Value never =
+      std::is_integral_v<Value> ? static_cast<Value>(-1) : static_cast<Value>(-__builtin_huge_valf());
+  Value terms[columnsPerThread], limits[columnsPerThread];
+#pragma unroll
+  for (std::uint32_t c = 0; c < columnsPerThread; ++c) {
+    const bool isColumn = column + c < tile.columns;
+    terms[c] = isColumn ? columns.terms[column + c] : Value{0};
+    limits[c] = isColumn && isMutual ? columns.limits[column + c] : never;
+  }
+
+#pragma unroll
+  for (std::uint32_t r = 0; r < rowsPerThread; ++r) {
+    const std::uint32_t row = firstRow + r;
+    if (row >= tile.rows) return;
+    const Value term = rows.terms[row], limit = rows.limits[row];
+#pragma unroll
+    for (std::uint32_t c = 0; c < columnsPerThread; ++c) {
+      const Value distance = tileDistance(term + terms[c], tile.scale, products[r].values[c]);
+      const bool entersRow = distance <= limit, entersColumn = distance <= limits[c];
+      if (!entersRow && !entersColumn) continue;
+      offerPair(tile, rows, columns, row, column + c, distance, entersRow, entersColumn, sizes, Reserve());
+    }
+  }
+}
+
+template <typename Value>
+__global__ void mergeTile(TileProducts<Value> tile, TileLists<Value> rows, TileLists<Value> columns,
+                          bool isMutual, ListSizes sizes, WarpGrid grid) {
+  const WarpPlace place = warpPlace(grid);
+  auto* const workspace = reinterpret_cast<Key*>(place.memory);
+  const std::uint32_t targets = tile.rows + (isMutual ? tile.columns : 0);
+  for (std::uint32_t i = place.warp; i < targets; i += place.warps) {
+    if (i < tile.rows) {
+      mergeWaiting(Warp(), tile, rows, columns.terms, false, i, sizes, workspace);
+    } else {
+      mergeWaiting(Warp(), tile, columns, rows.terms, true, i - tile.rows, sizes, workspace);
+    }
+  }
+}
+
+__global__ void listedDistancesKernel(ListedDistances lists) {
+  const Warp lanes;
+  for (std::size_t row = firstTarget(); row < lists.rowCount; row += targetStep()) {
+    for (std::uint32_t i = 0; i < lists.kept; ++i) {
+      const Key key = lists.keys[row * lists.kept + i];
+      if (key == noKey) break;
+      const std::int64_t column = static_cast<std::int64_t>(keyId(key)) - lists.firstColumn;
+      if (column < 0 || column >= static_cast<std::int64_t>(lists.columnCount)) continue;
+      const double distance = exactDistance(
+          lanes, lists.metric, lists.rows + row * lists.dimensions,
+          lists.columns + static_cast<std::size_t>(column) * lists.dimensions, lists.dimensions);
+      if (lanes.index() == 0) lists.distances[row * lists.kept + i] = distance;
+    }
+  }
+}
+
+NLSH_BOTH std::uint32_t powerOfTwoFrom(std::uint32_t count) {
+  std::uint32_t size = 1;
+  while (size < count) size *= 2;
+  return size;
+}
+
+constexpr RankedPoint noPoint{__builtin_huge_val(), 0x7FFFFFFF};
+
+__global__ void rankListsKernel(RankedLists lists, WarpGrid grid) {
+  const Warp lanes;
+  const WarpPlace place = warpPlace(grid);
+  auto* const ranked = reinterpret_cast<RankedPoint*>(place.memory);
+  const std::uint32_t size = powerOfTwoFrom(lists.kept);
+  for (std::size_t row = place.warp; row < lists.rows; row += place.warps) {
+    const Key* const keys = lists.keys + row * lists.kept;
+    for (std::uint32_t i = lanes.index(); i < size; i += Warp::count) {
+      const bool isListed = i < lists.kept && keys[i] != noKey;
+      ranked[i] = isListed ? RankedPoint{lists.distances[row * lists.kept + i], keyId(keys[i])} : noPoint;
+    }
+    sortAscending(lanes, ranked, size);
+    for (std::uint32_t i = lanes.index(); i < lists.k; i += Warp::count) {
+      lists.ids[row * lists.k + i] = ranked[i].id;
+      lists.nearest[row * lists.k + i] = static_cast<float>(ranked[i].distance);
+    }
+    if (lanes.index() == 0 && !lists.holdsAll) {
+      const double last = ranked[lists.k - 1].distance;
+      const double error =
+          tileError(lists.rounding, lists.dimensions, lists.scale, {lists.norms[row], lists.terms[row]},
+                    {__int_as_float(lists.largest->norm), __int_as_float(lists.largest->term)});
+      if (!(last < static_cast<double>(keyDistance<float>(keys[lists.kept - 1])) - error)) {
+        const std::uint32_t open = atomicAdd(lists.openCount, 1U);
+        lists.open[open] = {last, lists.firstRow + static_cast<std::int32_t>(row)};
+      }
+    }
+    lanes.synchronize();
+  }
+}
+
+__global__ void writeListsKernel(const Key* keys, std::size_t count, std::int32_t* ids, float* nearest) {
+  const std::size_t step = static_cast<std::size_t>(gridDim.x) * blockDim.x;
+  for (std::size_t i = static_cast<std::size_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < count;
+       i += step) {
+    ids[i] = keyId(keys[i]);
+    nearest[i] = static_cast<float>(keyDistance<std::int32_t>(keys[i]));
+  }
+}
+
+__global__ void selectExactlyKernel(ExactTile tile, WarpGrid grid) {
+  const Warp lanes;
+  const WarpPlace place = warpPlace(grid);
+  auto* const workspace = reinterpret_cast<RankedPoint*>(place.memory);
+  const TileProducts<float>& products = tile.products;
+  for (std::uint32_t row = place.warp; row < products.rows; row += place.warps) {
+    RankedPoint* const nearest = tile.nearest + static_cast<std::size_t>(row) * tile.k;
+    Selection<Warp, RankedPoint> selection(lanes, workspace, tile.k, selectionSize(tile.k), noPoint);
+    selection.resume(nearest);
+    const float limit = tile.limits[row], rowTerm = tile.rowTerms[row];
+    for (std::uint32_t first = 0; first < products.columns; first += Warp::count) {
+      const std::uint32_t column = first + lanes.index();
+      bool isNear = false;
+      if (column < products.columns) {
+        const float product = products.products[static_cast<std::size_t>(row) * products.stride + column];
+        const float distance = tileDistance(rowTerm + tile.columnTerms[column], products.scale, product);
+        const Id id = products.firstColumn + static_cast<Id>(column);
+        // Where the list is full of copies of the row, no larger id can enter.
+        const RankedPoint best{tile.metric == NLSH_EUCLIDEAN ? 0 : -__builtin_huge_val(), id};
+        isNear =
+            distance <= limit && !(products.isGraph && id == tile.rowIds[row]) && best < selection.limit();
+      }
+      RankedPoint found = noPoint;
+      for (unsigned votes = __ballot_sync(Warp::all, isNear); votes != 0; votes &= votes - 1) {
+        const std::uint32_t lane = static_cast<std::uint32_t>(__ffs(static_cast<int>(votes))) - 1;
+        const std::uint32_t candidate = first + lane;
+        const double distance = exactDistance(
+            lanes, tile.metric, tile.rows + static_cast<std::size_t>(row) * tile.dimensions,
+            tile.columns + static_cast<std::size_t>(candidate) * tile.dimensions, tile.dimensions);
+        if (lanes.index() == lane) found = {distance, products.firstColumn + static_cast<Id>(candidate)};
+      }
+      selection.offer(isNear, found);
+    }
+    selection.settle();
+    for (std::uint32_t i = lanes.index(); i < tile.k; i += Warp::count) nearest[i] = workspace[i];
+    lanes.synchronize();
+  }
+}
+
+__global__ void clearRankedKernel(RankedPoint* nearest, std::size_t count) {
+  const std::size_t step = static_cast<std::size_t>(gridDim.x) * blockDim.x;
+  for (std::size_t i = static_cast<std::size_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < count; i += step)
+    nearest[i] = noPoint;
+}
+
+}  // namespace
+
+void prepareFloats(const FloatRows& from, Operand operand, float unit, const FloatOperands& to,
+                   const Stream& stream) {
+  const unsigned blocks = blocksFor(to.paddedRows, warpsPerBlock);
+  switch (operand) {
+    case Operand::bfloat16:
+      prepareFloatsKernel<Operand::bfloat16><<<blocks, threadsPerBlock, 0, stream>>>(from, unit, to);
+      break;
+    case Operand::float16:
+      prepareFloatsKernel<Operand::float16><<<blocks, threadsPerBlock, 0, stream>>>(from, unit, to);
+      break;
+    case Operand::tensorFloat32:
+      prepareFloatsKernel<Operand::tensorFloat32><<<blocks, threadsPerBlock, 0, stream>>>(from, unit, to);
+      break;
+    default:
+      prepareFloatsKernel<Operand::float32><<<blocks, threadsPerBlock, 0, stream>>>(from, unit, to);
+  }
+  checkLaunch("prepareFloats");
+}
+
+void prepareBytes(const std::int8_t* rows, std::size_t count, std::size_t stride, std::int32_t* terms,
+                  const Stream& stream) {
+  prepareBytesKernel<<<blocksFor(count, warpsPerBlock), threadsPerBlock, 0, stream>>>(rows, count, stride,
+                                                                                      terms);
+  checkLaunch("prepareBytes");
+}
+
+template <typename Value>
+void clearLists(Key* keys, Value* limits, std::size_t rows, std::uint32_t kept, const Stream& stream) {
+  clearListsKernel<<<blocksFor(rows * kept, threadsPerBlock), threadsPerBlock, 0, stream>>>(keys, limits,
+                                                                                            rows, kept);
+  checkLaunch("clearLists");
+}
+template void clearLists(Key*, float*, std::size_t, std::uint32_t, const Stream&);
+template void clearLists(Key*, std::int32_t*, std::size_t, std::uint32_t, const Stream&);
+
+template <typename Value>
+void selectTile(const TileProducts<Value>& tile, const TileLists<Value>& rows,
+                const TileLists<Value>& columns, bool isMutual, ListSizes sizes, const WarpMemory& memory,
+                const Stream& stream) {
+  const dim3 blocks(static_cast<unsigned>(divideUp(tile.columns, threadsPerBlock * columnsPerThread)),
+                    static_cast<unsigned>(divideUp(tile.rows, rowsPerThread)));
+  filterTile<<<blocks, threadsPerBlock, 0, stream>>>(tile, rows, columns, isMutual, sizes);
+  checkLaunch("filterTile");
+  const WarpGrid grid = memory.grid(tile.rows + (isMutual ? tile.columns : 0));
+  mergeTile<<<grid.blocks, grid.threads, grid.sharedBytes, stream>>>(tile, rows, columns, isMutual, sizes,
+                                                                     grid);
+  checkLaunch("mergeTile");
+}
+template void selectTile(const TileProducts<float>&, const TileLists<float>&, const TileLists<float>&, bool,
+                         ListSizes, const WarpMemory&, const Stream&);
+template void selectTile(const TileProducts<std::int32_t>&, const TileLists<std::int32_t>&,
+                         const TileLists<std::int32_t>&, bool, ListSizes, const WarpMemory&, const Stream&);
+
+void computeListedDistances(const ListedDistances& lists, const Stream& stream) {
+  listedDistancesKernel<<<blocksFor(lists.rowCount, warpsPerBlock), threadsPerBlock, 0, stream>>>(lists);
+  checkLaunch("listedDistances");
+}
+
+std::size_t rankBytes(std::uint32_t kept) {
+  return powerOfTwoFrom(kept) * sizeof(RankedPoint);
+}
+
+void rankLists(const RankedLists& lists, const WarpMemory& memory, const Stream& stream) {
+  const WarpGrid grid = memory.grid(lists.rows);
+  rankListsKernel<<<grid.blocks, grid.threads, grid.sharedBytes, stream>>>(lists, grid);
+  checkLaunch("rankLists");
+}
+
+void writeLists(const Key* keys, std::size_t rows, std::uint32_t kept, std::int32_t* ids, float* nearest,
+                const Stream& stream) {
+  writeListsKernel<<<blocksFor(rows * kept, threadsPerBlock), threadsPerBlock, 0, stream>>>(keys, rows * kept,
+                                                                                            ids, nearest);
+  checkLaunch("writeLists");
+}
+
+std::size_t selectExactlyBytes(std::uint32_t k) {
+  return selectionSize(k) * sizeof(RankedPoint);
+}
+
+void selectExactly(const ExactTile& tile, const WarpMemory& memory, const Stream& stream) {
+  const WarpGrid grid = memory.grid(tile.products.rows);
+  selectExactlyKernel<<<grid.blocks, grid.threads, grid.sharedBytes, stream>>>(tile, grid);
+  checkLaunch("selectExactly");
+}
+
+void clearRanked(RankedPoint* nearest, std::size_t count, const Stream& stream) {
+  clearRankedKernel<<<blocksFor(count, threadsPerBlock), threadsPerBlock, 0, stream>>>(nearest, count);
+  checkLaunch("clearRanked");
+}
+
+}  // namespace neural_lsh::cuda

@@ -1,0 +1,16 @@
+// What the CUDA engine computes with indexes, keys, lists, bounds and the choice of bins is plain C++ too, and needs no
+// device: the program compares it with simple loops.
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import test from 'ava'
+
+test('the arithmetic of the CUDA engine is right', (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'neural-lsh-cuda-'))
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }))
+  const program = join(folder, 'host')
+  const flags = ['-std=c++20', '-O2', '-Wall', '-Wextra', '-Werror', '-pthread']
+  execFileSync(process.env['CXX'] ?? 'c++', [...flags, 'test/native/cuda/host.cpp', '-o', program], { encoding: 'utf8' })
+  t.regex(execFileSync(program, { encoding: 'utf8' }), /is right/)
+})

@@ -117,7 +117,7 @@ const experiments = {
   sift: { bins: 256, mode: 'fastsocial', goals: [2000, 4000, 8000], rows: changes }
 }
 
-const engine = selectEngine('auto')
+const engine = await selectEngine('auto')
 const job = { threads: 0 }
 const log = (text) => process.stderr.write(`${new Date().toTimeString().slice(0, 8)} ${text}\n`)
 

@@ -17,7 +17,7 @@ import { candidatesAt, ensembleSteps, probingCurve, quantileAt, searchSteps } fr
 const k = 10
 const goal = 0.95
 const mostNeighbors = 50
-const engine = selectEngine('auto')
+const engine = await selectEngine('auto')
 const job = { threads: 0 }
 const log = (text) => process.stderr.write(`${new Date().toTimeString().slice(0, 8)} ${text}\n`)
 

@@ -63,11 +63,11 @@ export class Ensemble {
    * @param vectors n x dimensions finite numbers, row after row, n >= 2; read in place until the promise settles.
    */
   static async build(vectors: Float32Array, options: EnsembleBuildOptions): Promise<Ensemble> {
-    const { partitions, each, engine: choice, index, run } = resolveEnsembleBuild(vectors, options)
+    const { partitions, each, engine: choice, device, index, run } = resolveEnsembleBuild(vectors, options)
     const build = (i: number) =>
       NeuralLSH.build(vectors, { ...each, seed: each.seed + i, onProgress: inPartition(i, run.onProgress) })
     return gather(partitions, build, async (indexes) => {
-      const engine = selectEngine(choice)
+      const engine = await selectEngine(choice, device)
       const curve = await runJob(run, ({ stage }) =>
         stage('recall', async (job) => {
           const quiet = { ...job, onProgress: undefined }

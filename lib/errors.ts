@@ -68,3 +68,6 @@ export class EngineError extends NeuralLSHError {
     super('ERR_NLSH_ENGINE', message, options)
   }
 }
+
+/** The device that an engine computes on is lost or out of memory: another engine may answer in its place. */
+export class DeviceError extends EngineError {}

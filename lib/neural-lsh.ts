@@ -58,8 +58,8 @@ export class NeuralLSH extends SearchableIndex {
    * @param vectors n x dimensions finite numbers, row after row, n >= 2; read in place until the promise settles.
    */
   static async build(vectors: Float32Array, options: BuildOptions): Promise<NeuralLSH> {
-    const { engine: choice, run, index } = resolveBuild(vectors, options)
-    const engine = selectEngine(choice)
+    const { engine: choice, device, run, index } = resolveBuild(vectors, options)
+    const engine = await selectEngine(choice, device)
     return runJob(run, async ({ stage }) => {
       const { options, report, ...built } = await buildIndex(engine, vectors, index, stage)
       return new NeuralLSH(engine, built, options, report)
@@ -69,8 +69,8 @@ export class NeuralLSH extends SearchableIndex {
   /** Opens a file that `save` wrote; rejects with FileError when it is not one, is damaged, or cannot be read. */
   static async open(path: string, options?: OpenOptions): Promise<NeuralLSH> {
     checkPath(path)
-    const { engine: choice, ...run } = resolveOpen(options)
-    const engine = selectEngine(choice)
+    const { engine: choice, device, ...run } = resolveOpen(options)
+    const engine = await selectEngine(choice, device)
     return runJob({ ...run, onProgress: undefined }, async ({ threads, signal }) => {
       const { state, description, words } = await readIndexFile(path, { signal })
       try {

@@ -31,6 +31,8 @@ export type StageName =
 export interface RunOptions {
   /** Who computes: 'auto' (default) takes the first engine that works. */
   engine?: EngineChoice | undefined
+  /** The GPU of the engine 'cuda', as CUDA counts them, from 0; default 0. */
+  device?: number | undefined
   /** Threads to use, 0 to 1024; 0 (default): all cores. */
   threads?: number | undefined
   /** Aborting rejects with the signal's reason within a second and frees the memory. */
@@ -138,7 +140,7 @@ export interface EnsembleBuildOptions extends BuildOptions {
   onProgress?: ((progress: EnsembleProgress) => void) | undefined
 }
 
-export interface SearchBatchOptions extends SearchOptions, Omit<RunOptions, 'engine'> {}
+export interface SearchBatchOptions extends SearchOptions, Omit<RunOptions, 'engine' | 'device'> {}
 
 export interface EnsembleBatchOptions extends SearchBatchOptions {
   onProgress?: ((progress: EnsembleProgress) => void) | undefined
@@ -155,14 +157,14 @@ export interface RadiusOptions extends Omit<SearchOptions, 'k'> {
   recall?: number | undefined
 }
 
-export interface RadiusBatchOptions extends RadiusOptions, Omit<RunOptions, 'engine'> {}
+export interface RadiusBatchOptions extends RadiusOptions, Omit<RunOptions, 'engine' | 'device'> {}
 
 export interface RouteOptions {
   /** Bins to return, 1 to the number of bins; default: all. */
   probes?: number | undefined
 }
 
-export interface EvaluateOptions extends Omit<RunOptions, 'engine'> {
+export interface EvaluateOptions extends Omit<RunOptions, 'engine' | 'device'> {
   /** Neighbors to find, 1 to n, default min(10, n). */
   k?: number | undefined
   /** queries x w row numbers, w >= k, nearest first; default: found by exact search. */

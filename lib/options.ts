@@ -63,7 +63,8 @@ const dimensions = integer(1, 65536)
 const metric = oneOf<Metric>(metrics, 'euclidean')
 export const seed = integer(0, largestId, 1)
 const { signal } = searchRun
-const run = { engine: oneOf<EngineChoice>(engineChoices, 'auto'), ...searchRun }
+const computer = { engine: oneOf<EngineChoice>(engineChoices, 'auto'), device: integer(0, 255, 0) }
+const run = { ...computer, ...searchRun }
 
 const neighbors = (rows: number, fallback = 10) =>
   integer(1, rows - 1, Math.min(fallback, rows - 1), 'one less than the number of vectors')
@@ -152,7 +153,7 @@ export function resolveBuild(vectors: Float32Array, options: BuildOptions) {
   const rows = checkVectors(vectors, readDimensions(options))
   const asked = withPartition(withMethod(options))
   const task = readTask(asked, rows)
-  const { engine, threads, signal, onProgress, ...given } = read({ ...indexTable(rows, task), ...run }, asked)
+  const { engine, device, threads, signal, onProgress, ...given } = read({ ...indexTable(rows, task), ...run }, asked)
   const index = completeIndex(given, task)
   if (!isTrained(index) && options.classifier !== undefined)
     throw new ArgumentError('classifier', `cannot be given together with router '${index.router}', which trains none`)
@@ -162,7 +163,7 @@ export function resolveBuild(vectors: Float32Array, options: BuildOptions) {
   checkGraphSize(rows, index.classifier.softLabels, 'classifier.softLabels')
   checkTraining(index.classifier, task, rows, classifierPrefix)
   routerOf(index)
-  return { engine, run: { threads, signal, onProgress }, index }
+  return { engine, device, run: { threads, signal, onProgress }, index }
 }
 
 /** Who asks for something that only KaHIP has, asks for KaHIP. */
@@ -316,13 +317,14 @@ export function resolveTrainClassifier(vectors: Float32Array, options: TrainClas
     neighborsPerRow: neighbors?.neighbors ?? 0
   }
   const resolved = read(trainingTable(task), rest)
-  const { engine, threads, signal, onProgress, dimensions, bins, seed, ...classifier } = resolved
+  const { engine, device, threads, signal, onProgress, dimensions, bins, seed, ...classifier } = resolved
   const settings = completeClassifier(classifier, task, '')
   checkTraining(settings, task, rows, '')
   const training = trainingSettings(settings, bins, '')
   const start = initial === undefined ? undefined : checkStart(initial, training.network, dimensions, 'initial')
   return {
     engine,
+    device,
     run: { threads, signal, onProgress },
     request: { ...training, dimensions, bins, labels, seed, initial: start },
     neighbors
@@ -345,8 +347,8 @@ export function resolveExactSearch(vectors: Float32Array, queries: Float32Array,
 }
 
 export function resolveOpen(options: OpenOptions | undefined) {
-  const { engine, threads, signal } = run
-  return read({ engine, threads, signal }, options)
+  const { threads, signal } = run
+  return read({ ...computer, threads, signal }, options)
 }
 
 export function resolveSave(path: string, options: SaveOptions | undefined, rows: number) {

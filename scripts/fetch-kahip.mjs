@@ -13,6 +13,7 @@ import {
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { runPip } from './pip.mjs'
 
 const version = '3.25'
 const sha256 = '610fdce247c374b32986378c592df122a88e46efdd97b113ceca8993c51e1b2a'
@@ -57,7 +58,8 @@ function fetchKahip() {
   const download = mkdtempSync(path.join(tmpdir(), 'neural-lsh-kahip-'))
   const unpacked = `${folder}.${process.pid}`
   try {
-    pipDownload(download)
+    // Never a wheel, which holds no sources.
+    runPip(['download', '--no-binary', 'kahip', '--dest', download], [['kahip', version, sha256]])
     mkdirSync(unpacked, { recursive: true })
     const top = `kahip-${version}`
     const members = needed.map((name) => `${top}/${name}`)
@@ -68,39 +70,13 @@ function fetchKahip() {
     renameSync(unpacked, folder)
   } catch (error) {
     throw new Error(
-      `KaHIP ${version} could not be fetched with pip (${reasonOf(error)}): install pip and go online, or set NEURAL_LSH_KAHIP to a folder with its sources`,
+      `KaHIP ${version} could not be fetched with pip (${error.message}): install pip and go online, or set NEURAL_LSH_KAHIP to a folder with its sources`,
       { cause: error }
     )
   } finally {
     rmSync(download, { recursive: true, force: true })
     rmSync(unpacked, { recursive: true, force: true })
   }
-}
-
-/** pip checks the hash itself and refuses anything else; never a wheel, which holds no sources. */
-function pipDownload(download) {
-  const requirements = path.join(download, 'requirements.txt')
-  writeFileSync(requirements, `kahip==${version} --hash=sha256:${sha256}\n`)
-  const options = ['--no-binary', 'kahip', '--no-deps', '--require-hashes', '--dest', download, '-r', requirements]
-  execFileSync(...findPip(['download', '--quiet', '--disable-pip-version-check', ...options]), { stdio: 'pipe' })
-}
-
-/** [program, arguments] of the first pip that answers. */
-function findPip(args) {
-  const candidates = [['python3', '-m', 'pip'], ['python', '-m', 'pip'], ['pip3'], ['pip']]
-  for (const [program, ...first] of candidates) {
-    try {
-      execFileSync(program, [...first, '--version'], { stdio: 'ignore' })
-      return [program, [...first, ...args]]
-    } catch {}
-  }
-  throw new Error('no pip was found')
-}
-
-/** The cause in one line: pip's last line that says ERROR, else the message. */
-function reasonOf(error) {
-  const errors = (error.stderr?.toString() ?? '').split('\n').filter((line) => line.includes('ERROR: '))
-  return (errors.at(-1) ?? error.message).trim().split('\n')[0]
 }
 
 if (realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {

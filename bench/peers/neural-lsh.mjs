@@ -92,7 +92,8 @@ async function openNative(job) {
   const { state, description } = await readIndexFile(job.index, {})
   const shape = { size: state.bins.ids.length, dimensions: job.dimensions, bins: state.bins.offsets.length - 1 }
   const asks = new SearchArguments(shape, description.curve)
-  const searcher = await selectEngine('native').openSearcher(state, { threads: 1 })
+  const engine = await selectEngine('native')
+  const searcher = await engine.openSearcher(state, { threads: 1 })
   const queries = readFloats(job.queries).subarray(0, job.count * job.dimensions)
   return async (search) => {
     const { request } = asks.forBatch(queries, { k: job.k, ...search })

@@ -25,7 +25,7 @@ export interface DemoIndex {
   stages: BuildReport['stages']
 }
 
-type Job = Pick<BuildOptions, 'engine' | 'threads' | 'signal' | 'onProgress'>
+type Job = Pick<BuildOptions, 'engine' | 'device' | 'threads' | 'signal' | 'onProgress'>
 
 /** Where this version's index of these words is kept between two runs. */
 export async function demoFolder(version: string): Promise<string> {
@@ -57,12 +57,15 @@ interface Notes {
 }
 
 /** The index that an earlier run left; undefined where there is none, or where its files are damaged. */
-export async function openDemo(folder: string, { engine, threads, signal }: Job): Promise<DemoIndex | undefined> {
+export async function openDemo(
+  folder: string,
+  { engine, device, threads, signal }: Job
+): Promise<DemoIndex | undefined> {
   const files = filesIn(folder)
   try {
     const notes = JSON.parse(await readFile(files.notes, 'utf8')) as Notes
     const { vectors } = await readVectors(files.vectors, { signal })
-    const index = await NeuralLSH.open(files.index, { engine, threads, signal })
+    const index = await NeuralLSH.open(files.index, { engine, device, threads, signal })
     return {
       index,
       words: index.words as readonly string[],

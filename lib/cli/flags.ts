@@ -96,9 +96,10 @@ export const commonFlags = {
 export const runFlags = {
   engine: text(
     'NAME',
-    'Who computes: auto, native or typescript (slow, needs no binary). Default: auto, the first that loads.',
+    'Who computes: auto, native, typescript (slow, needs no binary) or cuda (on an NVIDIA GPU, in part). Default: auto, native or else typescript.',
     'engine'
   ),
+  device: number('N', 'The GPU of the engine cuda. Default: 0.', 'device'),
   threads: number('N', 'Threads to use. Default: 0, all cores.', 'threads')
 }
 

@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises'
 import { selectEngine } from '../engines/select.js'
-import { type EngineChoice, NeuralLSH } from '../index.js'
+import { NeuralLSH } from '../index.js'
+import { resolveOpen } from '../options.js'
 import { defineCommand } from './command.js'
 import { apiOptions, runFlags } from './flags.js'
 import { printReport } from './report.js'
@@ -15,19 +16,22 @@ export const infoCommand = defineCommand({
   ],
   examples: [
     { line: 'neural-lsh info', meaning: 'Does the native engine work on this machine, and with which instructions?' },
+    { line: 'neural-lsh info --engine cuda', meaning: 'Which GPU would be used, or why none can be?' },
     { line: 'neural-lsh info vectors.nlsh --json', meaning: 'What is in this file?' }
   ],
   flags: runFlags,
   positionals: 1,
   async run(values, context) {
     const [path] = context.positionals
-    const { name, description, hardwareThreads } = selectEngine((values.engine ?? 'auto') as EngineChoice)
+    const options = apiOptions(runFlags, values)
+    const { engine, device } = resolveOpen(options)
+    const { name, description, hardwareThreads } = await selectEngine(engine, device)
     const engineLine = `engine: ${description}`
     if (path === undefined) {
       context.printJson({ engine: name, description, hardwareThreads })
       return context.print(engineLine)
     }
-    const index = await NeuralLSH.open(path, { ...apiOptions(runFlags, values), signal: context.signal })
+    const index = await NeuralLSH.open(path, { ...options, signal: context.signal })
     try {
       const { size: n, dimensions, bins, metric, options, report } = index
       const { size: bytes } = await stat(path)

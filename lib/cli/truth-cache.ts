@@ -66,15 +66,15 @@ async function sealOf(truth: Int32Array, k: number, signal: AbortSignal | undefi
 export async function keptTruth(
   base: string,
   task: TruthTask,
-  run: Pick<ExactSearchOptions, 'engine' | 'threads' | 'signal' | 'onProgress'>,
+  run: Pick<ExactSearchOptions, 'engine' | 'device' | 'threads' | 'signal' | 'onProgress'>,
   note: (text: string) => void
 ): Promise<Int32Array> {
-  const { engine, threads, signal, onProgress } = run
+  const { engine, device, threads, signal, onProgress } = run
   const path = await truthPath(base, task, signal)
   const kept = await readTruth(path, task, signal)
   if (kept !== undefined) return kept
   const { vectors, queries, ...asked } = task
-  const { ids } = await exactSearch(vectors, queries, { ...asked, engine, threads, signal, onProgress })
+  const { ids } = await exactSearch(vectors, queries, { ...asked, engine, device, threads, signal, onProgress })
   try {
     await writeTruth(path, ids, task.k, signal)
   } catch (error) {

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { ruleOf } from '../baselines/rules.js'
 import type { Network } from '../classifier/network.js'
 import type { Initialization, Loss, Optimizer, Regularization, Schedule } from '../classifier/training.js'
-import { ArgumentError, ClosedError, EngineError, type ErrorCode, NeuralLSHError } from '../errors.js'
+import { ArgumentError, ClosedError, DeviceError, EngineError, type ErrorCode, NeuralLSHError } from '../errors.js'
 import type {
   Bins,
   Calibration,
@@ -40,7 +40,7 @@ interface NativeJobOptions {
   onProgress?: (done: number, total: number) => void
 }
 
-type NativeStage<T> = (request: object, options: NativeJobOptions) => NativeJob<T>
+export type NativeStage<T> = (request: object, options: NativeJobOptions) => NativeJob<T>
 
 /** A single search, told one by one, as there is little time: 0 for what does not count. */
 type SingleSearch = [
@@ -79,6 +79,35 @@ type Handle = { readonly opened: unique symbol }
 type Matches = { readonly matches: unique symbol }
 type GatheredMatches = Pick<RadiusBatchResult, 'offsets' | 'ids' | 'distances'>
 
+/** The CUDA library, and an index in a device's memory; only to be handed back. */
+type CudaLibrary = { readonly library: unique symbol }
+type CudaHandle = { readonly onDevice: unique symbol }
+
+export interface CudaDevice {
+  name: string
+  /** As 9.0. */
+  computeCapability: string
+  multiprocessors: number
+  totalBytes: number
+  freeBytes: number
+}
+
+export interface OpenedCuda {
+  library: CudaLibrary
+  path: string
+  /** As their makers count them: CUDA 13000 is 13.0, cuBLAS 130002 is 13.0.2, cuDNN 91300 is 9.13.0. */
+  versions: { driver: number; runtime: number; cublas: number; cudnn: number }
+  devices: CudaDevice[]
+}
+
+/** Searches that run end before the memory is freed. */
+export interface NativeCudaIndex {
+  search: NativeStage<SearchBatchResult>
+  /** Bytes of the device that it takes. */
+  readonly bytes: number
+  close(): void
+}
+
 /** What native/addon exports. */
 export interface Addon {
   kernels: string
@@ -98,6 +127,10 @@ export interface Addon {
   encodeFourBits: NativeStage<FourBitCodes>
   openIndex: NativeStage<{ handle: Handle }>
   gatherMatches: NativeStage<GatheredMatches>
+  openCuda: NativeStage<OpenedCuda>
+  cudaFindNeighbors: NativeStage<Pick<KnnGraph, 'ids' | 'distances'>>
+  openCudaIndex: NativeStage<{ handle: CudaHandle }>
+  CudaIndex: new (handle: CudaHandle) => NativeCudaIndex
   Searcher: new (handle: Handle) => NativeSearcher
   /** `onFinished` is called when searches have ended: the first `count` entries of `finished` are their slots, or
    * ~slot where there is an error to take. */
@@ -135,7 +168,7 @@ export interface Addon {
 }
 
 /** The package's own folder: lib/engines and dist/engines lie equally deep. */
-const packageFolder = dirname(dirname(dirname(fileURLToPath(import.meta.url))))
+export const packageFolder = dirname(dirname(dirname(fileURLToPath(import.meta.url))))
 
 /** Loads the binary: build/Release of a source build, else the prebuilt one for this platform. Throws EngineError. */
 export function loadAddon(): Addon {
@@ -162,6 +195,8 @@ function typed(error: unknown, signal?: AbortSignal): unknown {
   const code = error.code
   if (code === 'ERR_NLSH_CANCELLED') return signal?.aborted ? signal.reason : error
   if (code === 'ERR_NLSH_CLOSED') return new ClosedError()
+  if (code === 'ERR_NLSH_ENGINE') return new EngineError(error.message, { cause: error })
+  if (code === 'ERR_NLSH_DEVICE') return new DeviceError(error.message, { cause: error })
   if (code === 'ERR_NLSH_ARGUMENT') {
     const argument = 'argument' in error ? String(error.argument) : 'argument'
     return new ArgumentError(argument, error.message, { cause: error })
@@ -173,7 +208,7 @@ function typed(error: unknown, signal?: AbortSignal): unknown {
 }
 
 /** Runs a stage: the signal cancels it, what the user's progress callback throws cancels it too and is what rejects. */
-async function run<T>(stage: NativeStage<T>, request: object, job: JobOptions): Promise<T> {
+export async function run<T>(stage: NativeStage<T>, request: object, job: JobOptions): Promise<T> {
   const { signal, onProgress } = job
   signal?.throwIfAborted()
   let thrown: { error: unknown } | undefined

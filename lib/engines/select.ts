@@ -1,41 +1,47 @@
 /** Who computes: the one place that chooses the engine. */
 import { ArgumentError, EngineError } from '../errors.js'
+import { createCudaEngine } from './cuda.js'
 import type { Engine } from './engine.js'
 import { createNativeEngine } from './native.js'
 import { createTypescriptEngine } from './typescript/engine.js'
 import { nodeWorkers } from './typescript/threads/node-workers.js'
 import { WorkerPool } from './typescript/threads/pool.js'
 
-/** What users may ask for. 'auto' takes the native engine or, where that does not load, 'typescript'. */
-export const engineChoices = ['auto', 'native', 'typescript'] as const
+/** What users may ask for. 'auto' takes the native engine or, where that does not load, 'typescript'; 'cuda' is there for
+ * who asks for it by name. */
+export const engineChoices = ['auto', 'native', 'typescript', 'cuda'] as const
 export type EngineChoice = (typeof engineChoices)[number]
 
-const factories = {
+type EngineName = Exclude<EngineChoice, 'auto'>
+
+const factories: Record<EngineName, (device: number) => Engine | Promise<Engine>> = {
   native: createNativeEngine,
-  typescript: () => createTypescriptEngine(new WorkerPool(nodeWorkers))
+  typescript: () => createTypescriptEngine(new WorkerPool(nodeWorkers)),
+  cuda: (device) => createCudaEngine({ device })
 }
 
-/** Engines that work, by name: loading one is done once. One that failed is tried again, as the cause may be cured. */
-const created = new Map<string, Engine>()
+/** Engines that work, by name and device: loading one is done once. One that failed is tried again, as the cause may be
+ * cured. */
+const created = new Map<string, Promise<Engine>>()
 
 let hasWarned = false
 
 /**
  * The engine that was asked for. The environment variable NEURAL_LSH_ENGINE, where it is set, overrules `choice`. 'auto'
- * makes do without the native engine where it cannot be had, and warns of that once.
- * Throws EngineError, with reason and cure, when one asked for by name cannot be had here, ArgumentError when there is none
- * of that name.
+ * makes do without the native engine where it cannot be had, and warns of that once. `device`: the GPU of 'cuda'.
+ * Rejects with EngineError, with reason and cure, when one asked for by name cannot be had here, with ArgumentError when
+ * there is none of that name.
  */
-export function selectEngine(choice: EngineChoice): Engine {
+export async function selectEngine(choice: EngineChoice, device = 0): Promise<Engine> {
   const name = forcedChoice() ?? choice
-  if (name !== 'auto') return engine(name)
+  if (name !== 'auto') return engine(name, device)
   try {
-    return engine('native')
+    return await engine('native', device)
   } catch (error) {
     if (!(error instanceof EngineError)) throw error
     if (!hasWarned) process.emitWarning(`Computing in TypeScript, many times slower: ${error.message}`, fallback)
     hasWarned = true
-    return engine('typescript')
+    return engine('typescript', device)
   }
 }
 
@@ -53,10 +59,14 @@ function forcedChoice(): EngineChoice | undefined {
   )
 }
 
-function engine(name: keyof typeof factories): Engine {
-  const existing = created.get(name)
+function engine(name: EngineName, device: number): Promise<Engine> {
+  const key = name === 'cuda' ? `${name} ${device}` : name
+  const existing = created.get(key)
   if (existing) return existing
-  const engine = factories[name]()
-  created.set(name, engine)
-  return engine
+  const made = make(name, device)
+  created.set(key, made)
+  made.catch(() => created.delete(key))
+  return made
 }
+
+const make = async (name: EngineName, device: number) => factories[name](device)

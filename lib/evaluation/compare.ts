@@ -50,7 +50,7 @@ export async function compareMethods(
 ): Promise<Comparison> {
   const resolved = resolveComparison(vectors, queries, options)
   const { run, dimensions, metric, k, seed, truth: given, contestants } = resolved
-  const engine = selectEngine(resolved.engine)
+  const engine = await selectEngine(resolved.engine, resolved.device)
   const [rows, count] = [vectors.length / dimensions, queries.length / dimensions]
   const truth = await runJob(run, ({ stage, signal }) =>
     given

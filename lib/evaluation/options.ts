@@ -72,9 +72,9 @@ export function resolveComparison(vectors: Float32Array, queries: Float32Array, 
     if (asked[list]?.length === 0) throw new ArgumentError(list, 'must not be empty')
   if (truth !== undefined) checkTruth(truth, count, asked.k)
   const contestants = contestantsOf(vectors, build, asked.methods, asked.bins ?? [binsOf(rows).read(undefined, 'bins')])
-  const { engine, run } = resolveBuild(vectors, { ...build, onProgress: undefined })
+  const { engine, device, run } = resolveBuild(vectors, { ...build, onProgress: undefined })
   const { metric, seed } = (contestants[0] as Contestant).index
-  return { engine, run: { ...run, onProgress }, dimensions, metric, k: asked.k, seed, truth, contestants }
+  return { engine, device, run: { ...run, onProgress }, dimensions, metric, k: asked.k, seed, truth, contestants }
 }
 
 type SharedOptions = Omit<CompareOptions, 'methods' | 'bins' | 'k' | 'truth' | 'onProgress'>

@@ -11,7 +11,7 @@ import { type RunOptions, resolveGroupIntoBins } from '../options.js'
  * @throws ArgumentError when an argument is wrong or a label is out of range.
  */
 export async function groupIntoBins(labels: Int32Array, bins: number, options: RunOptions = {}): Promise<Bins> {
-  const { engine: choice, ...run } = resolveGroupIntoBins(labels, bins, options)
-  const engine = selectEngine(choice)
+  const { engine: choice, device, ...run } = resolveGroupIntoBins(labels, bins, options)
+  const engine = await selectEngine(choice, device)
   return runJob(run, ({ stage }) => stage('bins', (job) => engine.groupIntoBins(labels, bins, undefined, job)))
 }

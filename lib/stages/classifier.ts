@@ -19,8 +19,8 @@ export async function trainClassifier(
   vectors: Float32Array,
   options: TrainClassifierOptions
 ): Promise<TrainedClassifier> {
-  const { engine: choice, run, request, neighbors } = resolveTrainClassifier(vectors, options)
-  const engine = selectEngine(choice)
+  const { engine: choice, device, run, request, neighbors } = resolveTrainClassifier(vectors, options)
+  const engine = await selectEngine(choice, device)
   return runJob(run, async ({ stage }) => {
     const prepared = await stage('prepare', (job) =>
       engine.prepareVectors(vectors, request.dimensions, 'euclidean', 'vectors', job)

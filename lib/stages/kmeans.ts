@@ -13,8 +13,17 @@ import { type KmeansOptions, resolveKmeans } from '../options.js'
  * @throws ArgumentError when an argument is wrong or a number is not finite.
  */
 export async function kmeans(vectors: Float32Array, options: KmeansOptions): Promise<Kmeans> {
-  const { dimensions, bins, iterations, seed, largest, engine: choice, ...run } = resolveKmeans(vectors, options)
-  const engine = selectEngine(choice)
+  const {
+    dimensions,
+    bins,
+    iterations,
+    seed,
+    largest,
+    engine: choice,
+    device,
+    ...run
+  } = resolveKmeans(vectors, options)
+  const engine = await selectEngine(choice, device)
   return runJob(run, async ({ stage }) => {
     const prepared = await stage('prepare', (job) =>
       engine.prepareVectors(vectors, dimensions, 'euclidean', 'vectors', job)

@@ -13,8 +13,17 @@ import { type KnnGraphOptions, resolveKnnGraph } from '../options.js'
  * @throws ArgumentError when an argument is wrong or a number is not finite; EngineError when nothing can compute here.
  */
 export async function buildKnnGraph(vectors: Float32Array, options: KnnGraphOptions): Promise<KnnGraph> {
-  const { dimensions, neighbors, metric, method, seed, engine: choice, ...run } = resolveKnnGraph(vectors, options)
-  const engine = selectEngine(choice)
+  const {
+    dimensions,
+    neighbors,
+    metric,
+    method,
+    seed,
+    engine: choice,
+    device,
+    ...run
+  } = resolveKnnGraph(vectors, options)
+  const engine = await selectEngine(choice, device)
   return runJob(run, async ({ stage }) => {
     const prepared = await stage('prepare', (job) => engine.prepareVectors(vectors, dimensions, metric, 'vectors', job))
     return stage('knn-graph', (job) => engine.knnGraph(prepared, dimensions, metric, { neighbors, method, seed }, job))

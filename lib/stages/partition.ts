@@ -12,8 +12,8 @@ import { type PartitionGraphOptions, resolvePartitionGraph } from '../options.js
  * @throws ArgumentError when an argument is wrong, the graph included.
  */
 export async function partitionGraph(graph: SimilarityGraph, options: PartitionGraphOptions): Promise<Partition> {
-  const { bins, mode, imbalance, seed, seeds, engine: choice, ...run } = resolvePartitionGraph(graph, options)
-  const engine = selectEngine(choice)
+  const { bins, mode, imbalance, seed, seeds, engine: choice, device, ...run } = resolvePartitionGraph(graph, options)
+  const engine = await selectEngine(choice, device)
   return runJob(run, ({ stage }) =>
     stage('partition', (job) => engine.partition(graph, { bins, mode, imbalance, seed, seeds }, job))
   )

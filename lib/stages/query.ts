@@ -22,8 +22,8 @@ export async function exactSearch(
   queries: Float32Array,
   options: ExactSearchOptions
 ): Promise<ExactSearchResult> {
-  const { dimensions, metric, k, engine: choice, ...run } = resolveExactSearch(vectors, queries, options)
-  const engine = selectEngine(choice)
+  const { dimensions, metric, k, engine: choice, device, ...run } = resolveExactSearch(vectors, queries, options)
+  const engine = await selectEngine(choice, device)
   return runJob(run, async ({ stage }) => {
     const [points, asked] = await stage(
       'prepare',

@@ -12,7 +12,7 @@ import { type RunOptions, resolveSimilarityGraph } from '../options.js'
  * @throws ArgumentError when the shapes do not fit or an id is not another row's number.
  */
 export async function buildSimilarityGraph(knnGraph: KnnGraph, options: RunOptions = {}): Promise<SimilarityGraph> {
-  const { engine: choice, ...run } = resolveSimilarityGraph(knnGraph, options)
-  const engine = selectEngine(choice)
+  const { engine: choice, device, ...run } = resolveSimilarityGraph(knnGraph, options)
+  const engine = await selectEngine(choice, device)
   return runJob(run, ({ stage }) => stage('similarity-graph', (job) => engine.similarityGraph(knnGraph, job)))
 }

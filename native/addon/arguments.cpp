@@ -52,6 +52,10 @@ void require(Napi::Env env, bool holds, const std::string& argument, const std::
   if (!holds) fail(env, argument, message);
 }
 
+void failClosed(Napi::Env env) {
+  throw makeError(env, "ERR_NLSH_CLOSED", {}, "the index is closed");
+}
+
 std::span<float> floats(const Napi::Object& object, const char* name) {
   return typedArray<float>(object, name, napi_float32_array, "Float32Array");
 }

@@ -17,6 +17,9 @@ namespace neural_lsh::addon {
 [[noreturn]] void fail(Napi::Env env, const std::string& argument, const std::string& message);
 void require(Napi::Env env, bool holds, const std::string& argument, const std::string& message);
 
+/// Throws a JavaScript error with code ERR_NLSH_CLOSED.
+[[noreturn]] void failClosed(Napi::Env env);
+
 /// Property `name` of `object` as a typed array of that type; the memory belongs to JavaScript.
 std::span<float> floats(const Napi::Object& object, const char* name);
 std::span<double> doubles(const Napi::Object& object, const char* name);

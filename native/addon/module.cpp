@@ -3,6 +3,7 @@
 
 #include "../core/thread-pool.h"
 #include "../cpu/kernels/instruction-set.h"
+#include "cuda.h"
 #include "parts.h"
 #include "projections.h"
 #include "searcher.h"
@@ -16,6 +17,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   neural_lsh::addon::exportStages(env, exports);
   neural_lsh::addon::exportProjections(env, exports);
   neural_lsh::addon::exportSearcher(env, exports);
+  neural_lsh::addon::exportCuda(env, exports);
   neural_lsh::addon::exportParts(env, exports);
   return exports;
 }

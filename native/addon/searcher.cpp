@@ -10,6 +10,7 @@
 #include "../cpu/query.h"
 #include "arguments.h"
 #include "descriptions.h"
+#include "externals.h"
 #include "job-runner.h"
 #include "search-queue.h"
 
@@ -129,15 +130,6 @@ struct Answer {
   }
 };
 
-/// Hands a value of the core to JavaScript, which can only hand it back.
-template <typename T>
-void setExternal(Napi::Object result, const char* name, T value) {
-  auto owned = std::make_unique<T>(std::move(value));
-  result.Set(name,
-             Napi::External<T>::New(result.Env(), owned.get(), [](Napi::Env, T* data) { delete data; }));
-  static_cast<void>(owned.release());
-}
-
 /// What searchRadius found, until gatherMatches takes it.
 using Matches = std::shared_ptr<cpu::RadiusMatches>;
 
@@ -175,16 +167,12 @@ class Searcher : public Napi::ObjectWrap<Searcher> {
 
   /// new Searcher(what openIndex returned)
   explicit Searcher(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Searcher>(info) {
-    open_ = *info[0].As<Napi::External<Handle>>().Data();
+    open_ = external<Handle>(info[0]);
   }
 
  private:
   const Handle& open(Napi::Env env) const {
-    if (!open_) {
-      Napi::Error error = Napi::Error::New(env, "the index is closed");
-      error.Set("code", Napi::String::New(env, "ERR_NLSH_CLOSED"));
-      throw error;
-    }
+    if (!open_) failClosed(env);
     return open_;
   }
 
@@ -321,7 +309,7 @@ Napi::Value openIndex(const Napi::CallbackInfo& info) {
 /// { matches } -> { offsets, ids, distances }. The matches can be gathered once; then their memory is free.
 Napi::Value gatherMatches(const Napi::CallbackInfo& info) {
   const auto object = info[0].As<Napi::Object>();
-  const Matches matches = std::move(*object.Get("matches").As<Napi::External<Matches>>().Data());
+  const Matches matches = std::move(external<Matches>(object.Get("matches")));
   require(info.Env(), matches != nullptr, "matches", "were gathered before");
   Napi::Object result = Napi::Object::New(info.Env());
   const auto offsets = output<std::int32_t>(result, "offsets", matches->rows.size() + 1);

@@ -11,12 +11,14 @@ import { WorkerPool } from '../../lib/engines/typescript/threads/pool.js'
 import { ArgumentError } from '../../lib/errors.js'
 import { findFault, type Neighbor } from '../support/vectors.js'
 import { distance, nearest } from './brute-force.js'
+import { cudaEngines } from './cuda-engines.js'
 
 const job = { threads: 2 }
 const engines: [string, Engine][] = [
   ['native', createNativeEngine()],
   ['typescript', createTypescriptEngine()],
-  ['typescript on workers', createTypescriptEngine(new WorkerPool({ ...nodeWorkers, cores: 2 }, { worthwhile: 0 }))]
+  ['typescript on workers', createTypescriptEngine(new WorkerPool({ ...nodeWorkers, cores: 2 }, { worthwhile: 0 }))],
+  ...(await cudaEngines())
 ]
 const [[, reference]] = engines as [[string, Engine]]
 

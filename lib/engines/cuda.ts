@@ -1,0 +1,150 @@
+/**
+ * The engine on an NVIDIA GPU: the native engine, of which the device takes over what it does best, the exact k-NN graph,
+ * exact search and searches in batches. Single searches stay on the CPU, which has answered before a device has begun.
+ */
+import { dirname, join } from 'node:path'
+import type { Layer } from '../classifier/network.js'
+import { ArgumentError, DeviceError, EngineError } from '../errors.js'
+import type { Classifier, Engine, JobOptions, Searcher, SearchState } from './engine.js'
+import { type CudaDevice, createNativeEngine, loadAddon, type OpenedCuda, packageFolder, run } from './native.js'
+
+/** Pairs times their cost in dimensions for which all are compared even where an approximate graph will do: by the rate
+ * of its matrix products a large device is done within a minute, while the CPU takes minutes to approximate. To be
+ * selected from costs a pair about as much as so many dimensions. */
+const exactGraphWork = 1e15
+const selectionWork = 32
+
+/** Of the matrix products that propose neighbors; what is returned is exact with any. */
+const precision = 'tf32'
+
+/**
+ * Rejects with EngineError, which says why and what cures it, where there is no library, no cuBLAS, no cuDNN, no driver
+ * or no device; with ArgumentError where there is no device of that number.
+ */
+export async function createCudaEngine({ device }: { device: number }): Promise<Engine> {
+  const addon = loadAddon()
+  const native = createNativeEngine()
+  const { library, versions, devices } = await open(addon.openCuda)
+  const found = devices[device]
+  if (!found) throw new ArgumentError('device', `must be below ${devices.length}, the devices here, but is ${device}`)
+  const place = { library, device, precision }
+  return {
+    ...native,
+    name: 'cuda',
+    description: describe(found, versions, native),
+    async knnGraph(vectors, dimensions, metric, options, job) {
+      const rows = vectors.length / dimensions
+      if (options.method === 'approximate' && rows * rows * (dimensions + selectionWork) > exactGraphWork)
+        return native.knnGraph(vectors, dimensions, metric, options, job)
+      const { neighbors } = options
+      const request = { ...place, vectors, dimensions, metric, k: neighbors }
+      return { neighbors, ...(await run(addon.cudaFindNeighbors, request, job)) }
+    },
+    exactSearch: (vectors, queries, dimensions, metric, k, job) =>
+      run(addon.cudaFindNeighbors, { ...place, vectors, queries, dimensions, metric, k }, job),
+    async openSearcher(state, job) {
+      const searcher = await native.openSearcher(state, job)
+      const router = deviceRouter(state.classifier)
+      if (!router) return searcher
+      try {
+        const request = { ...place, ...flatState(state), router }
+        const { handle } = await run(addon.openCudaIndex, request, job)
+        return withBatches(searcher, new addon.CudaIndex(handle))
+      } catch (error) {
+        if (warnsOf(error)) return searcher
+        searcher.close()
+        throw error
+      }
+    }
+  }
+}
+
+type OpenCuda = ReturnType<typeof loadAddon>['openCuda']
+type CudaIndex = InstanceType<ReturnType<typeof loadAddon>['CudaIndex']>
+
+/** Where the library is, and where cuBLAS and cuDNN may be that the system does not find. */
+function places() {
+  const given = process.env.NEURAL_LSH_CUDA_LIBRARY
+  const library = join(given || join(packageFolder, 'build', 'Release'), 'neural_lsh_cuda.so')
+  const packages = join(packageFolder, 'third_party', 'cuda', 'nvidia')
+  const toolkit = process.env.CUDA_PATH || '/usr/local/cuda'
+  return {
+    libraries: [library],
+    folders: [
+      dirname(library),
+      ...[join(packages, 'cu13'), join(packages, 'cudnn')].map((folder) => join(folder, 'lib')),
+      join(toolkit, 'lib64')
+    ]
+  }
+}
+
+async function open(openCuda: OpenCuda): Promise<OpenedCuda> {
+  try {
+    return await run(openCuda, places(), { threads: 1 })
+  } catch (error) {
+    if (!(error instanceof EngineError)) throw error
+    throw new EngineError(`the engine 'cuda' cannot be had here: ${error.message}`, { cause: error })
+  }
+}
+
+function describe(device: CudaDevice, { runtime, cublas, cudnn }: OpenedCuda['versions'], native: Engine): string {
+  const cuda = `CUDA ${Math.floor(runtime / 1000)}.${Math.floor((runtime % 1000) / 10)}`
+  return `cuda (${device.name}, ${cuda}, cuBLAS ${dotted(cublas)}, cuDNN ${dotted(cudnn)}; ${native.description})`
+}
+
+/** 91300 is 9.13.0. */
+const dotted = (version: number) =>
+  [Math.floor(version / 10_000), Math.floor((version % 10_000) / 100), version % 100].join('.')
+
+/** Of codes the device has no need: it compares all candidates exactly. */
+const flatState = ({ metric, dimensions, bins, vectors }: SearchState) => ({ metric, dimensions, vectors, ...bins })
+
+const doNothing = new Set<Layer['type']>(['dropout', 'flatten', 'identity'])
+
+/** The router as the library knows it, linear layers with ReLU between them; undefined where it is of another kind. */
+function deviceRouter({ network, parameters, input, temperature }: Classifier) {
+  const layers = network.layers.filter(({ type }) => !doNothing.has(type))
+  const linear = layers.filter((layer) => layer.type === 'linear')
+  const alternate = layers.every(({ type }, i) => type === (i % 2 === 0 ? 'linear' : 'relu'))
+  if (network.children || layers.length !== 2 * linear.length - 1 || !alternate) return undefined
+  const dimensions = network.inputShape.reduce((product, side) => product * side)
+  return {
+    widths: [dimensions, ...linear.map(({ outputs }) => outputs)],
+    hasBias: linear.map(({ bias }) => Number(bias)),
+    parameters,
+    ...input,
+    temperature
+  }
+}
+
+/** The native searcher, whose batches the device answers, exactly: no codes decide there what is compared. */
+function withBatches(searcher: Searcher, index: CudaIndex): Searcher {
+  return {
+    ...searcher,
+    usesCodes: false,
+    async searchBatch(queries, { k, probing, reranked }, job: JobOptions) {
+      try {
+        return await run((request, options) => index.search(request, options), { queries, k, ...probing }, job)
+      } catch (error) {
+        if (!warnsOf(error)) throw error
+        return searcher.searchBatch(queries, { k, probing, reranked }, job)
+      }
+    },
+    close() {
+      index.close()
+      searcher.close()
+    }
+  }
+}
+
+let hasWarned = false
+
+/** Whether the native engine can answer in the device's place, which is warned of once. */
+function warnsOf(error: unknown): boolean {
+  if (!(error instanceof DeviceError)) return false
+  if (!hasWarned) process.emitWarning(`Searching on the CPU: ${error.message}`, fallback)
+  hasWarned = true
+  return true
+}
+
+const fallback = { type: 'NeuralLSHWarning', code: 'NEURAL_LSH_FALLBACK' }

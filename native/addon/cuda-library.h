@@ -1,0 +1,31 @@
+// The library with the CUDA engine, native/cuda, opened at run time: the addon itself links nothing of
+// NVIDIA's.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "../cuda/interface.h"
+
+namespace neural_lsh::addon {
+
+/// A library that was opened, and what it found. It is never closed: CUDA's threads and exit handlers outlive
+/// every use of it. Opening the same file again gives the same library, so nobody has to remember it.
+struct CudaLibrary {
+  std::string path;
+  const NlshCudaTable* table;
+  NlshVersions versions;
+  std::vector<NlshDevice> devices;
+};
+
+/// Opens the first of `candidates` that is there. cuBLAS and cuDNN are looked for where the system does, then
+/// in `folders`. Throws Error ERR_NLSH_ENGINE that says which step failed and what cures it.
+CudaLibrary openCudaLibrary(const std::vector<std::string>& candidates,
+                            const std::vector<std::string>& folders);
+
+/// Throws what a status other than NLSH_OK means: Cancelled, or Error with ERR_NLSH_ARGUMENT; ERR_NLSH_DEVICE
+/// where the device is out of memory or lost, so that another engine may answer; ERR_NLSH_ENGINE otherwise.
+void checkStatus(std::int32_t status, const NlshFailure& failure);
+
+}  // namespace neural_lsh::addon

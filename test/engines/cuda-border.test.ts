@@ -1,0 +1,501 @@
+/** The way from TypeScript through the addon to the table of native/cuda/interface.h and back, over a library that needs
+ * no GPU (test/support/fake-cuda.c). Serial: what the library does wrong is told by the environment. */
+import { setTimeout } from 'node:timers/promises'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import test from 'ava'
+import { createCudaEngine } from '../../lib/engines/cuda.js'
+import type { Classifier, Engine, Metric, Probing, Searcher, SearchState } from '../../lib/engines/engine.js'
+import { createNativeEngine, loadAddon, run } from '../../lib/engines/native.js'
+import { selectEngine } from '../../lib/engines/select.js'
+import { ArgumentError, ClosedError, EngineError } from '../../lib/errors.js'
+import { NeuralLSH } from '../../lib/index.js'
+import { fakeCuda, withEnvironment } from '../support/fake-cuda.js'
+import { clustered, integers, metrics } from '../support/vectors.js'
+import { nearest, randomNumbers } from './brute-force.js'
+
+const folder = fakeCuda()
+process.env.NEURAL_LSH_CUDA_LIBRARY = folder
+const native = createNativeEngine()
+const engine = await createCudaEngine({ device: 0 })
+const job = { threads: 1 }
+const exact = (neighbors: number) => ({ neighbors, method: 'exact', seed: 1 }) as const
+const failing = <T>(failure: string, body: () => Promise<T>) => withEnvironment({ FAKE_CUDA_FAILS: failure }, body)
+const pausing = <T>(body: () => Promise<T>) => withEnvironment({ FAKE_CUDA_PAUSE: '2000' }, body)
+
+/** The statuses of native/cuda/interface.h. */
+const status = { cancelled: 1, badArgument: 2, outOfMemory: 3, failed: 4, deviceLost: 5 }
+
+test.serial('the engine says what it computes on', async (t) => {
+  t.is(engine.name, 'cuda')
+  t.is(engine.description, `cuda (Fake GPU 0, CUDA 13.0, cuBLAS 13.0.2, cuDNN 9.13.0; ${native.description})`)
+  t.is(engine.hardwareThreads, native.hardwareThreads)
+  t.regex((await createCudaEngine({ device: 1 })).description, /Fake GPU 1/)
+  const { devices, versions, path } = await run(loadAddon().openCuda, places(), job)
+  t.deepEqual(devices[1], {
+    name: 'Fake GPU 1',
+    computeCapability: '9.0',
+    multiprocessors: 132,
+    totalBytes: 1e9,
+    freeBytes: 1e9
+  })
+  t.deepEqual(versions, { driver: 13000, runtime: 13000, cublas: 130002, cudnn: 91300 })
+  t.is(path, `${folder}/neural_lsh_cuda.so`)
+})
+
+const places = () => ({ libraries: [`${folder}/neural_lsh_cuda.so`], folders: [] })
+
+async function bytesUsed(): Promise<number> {
+  const { devices } = await run(loadAddon().openCuda, places(), job)
+  return 1e9 - (devices[0]?.freeBytes ?? 0)
+}
+
+// ------------------------------------------------------------------------------------------------------ neighbors
+
+for (const metric of metrics) {
+  test.serial(`the exact graph and exact search are those of plain loops: ${metric}`, async (t) => {
+    const [rows, dimensions, k] = [120, 7, 9]
+    const raw = metric === 'cosine' ? clustered(rows, dimensions) : integers(rows, dimensions)
+    const vectors = await engine.prepareVectors(raw, dimensions, metric, 'vectors', job)
+    const queries = vectors.slice(0, 20 * dimensions).reverse()
+    const graph = await engine.knnGraph(vectors, dimensions, metric, exact(k), job)
+    const found = await engine.exactSearch(vectors, queries, dimensions, metric, k, job)
+    t.is(graph.neighbors, k)
+    for (let i = 0; i < rows; i++)
+      t.deepEqual(
+        [...graph.ids.subarray(i * k, (i + 1) * k)],
+        nearest(metric, vectors, vectors, i, dimensions, k, i).map(({ id }) => id)
+      )
+    for (let i = 0; i < 20; i++) {
+      const expected = nearest(metric, vectors, queries, i, dimensions, k)
+      t.deepEqual(
+        [...found.ids.subarray(i * k, (i + 1) * k)],
+        expected.map(({ id }) => id)
+      )
+      t.deepEqual(
+        [...found.distances.subarray(i * k, (i + 1) * k)],
+        expected.map(({ distance }) => Math.fround(distance))
+      )
+    }
+  })
+}
+
+test.serial('without queries there is nothing to find', async (t) => {
+  const vectors = integers(10, 2)
+  const { ids } = await engine.exactSearch(vectors, new Float32Array(0), 2, 'euclidean', 3, job)
+  t.is(ids.length, 0, 'not the graph, which is asked for by the absence of queries')
+})
+
+test.serial('an approximate graph is exact as long as that is quick', async (t) => {
+  const vectors = integers(300, 5)
+  const options = { neighbors: 4, method: 'approximate', seed: 1 } as const
+  const [approximate, whole] = [
+    await engine.knnGraph(vectors, 5, 'euclidean', options, job),
+    await engine.knnGraph(vectors, 5, 'euclidean', exact(4), job)
+  ]
+  t.deepEqual(approximate, whole)
+})
+
+test.serial('progress comes through, and an abort gets in', async (t) => {
+  const vectors = integers(200, 3)
+  const seen: number[] = []
+  await engine.knnGraph(vectors, 3, 'euclidean', exact(2), { ...job, onProgress: (done) => seen.push(done) })
+  t.is(seen.at(-1), 200)
+  await pausing(async () => {
+    const stop = new AbortController()
+    const onProgress = (done: number) => done > 3 && stop.abort(new Error('enough'))
+    const started = performance.now()
+    const running = engine.knnGraph(vectors, 3, 'euclidean', exact(2), { ...job, signal: stop.signal, onProgress })
+    await t.throwsAsync(running, { message: 'enough' })
+    t.true(performance.now() - started < 300, 'all of it would take 400 ms')
+  })
+})
+
+test.serial('the event loop is free while the device works', async (t) => {
+  await pausing(async () => {
+    let ticks = 0
+    const timer = setInterval(() => ticks++, 5)
+    await engine.knnGraph(integers(60, 3), 3, 'euclidean', exact(2), job)
+    clearInterval(timer)
+    t.true(ticks >= 8, `${ticks} ticks in 120 ms`)
+  })
+})
+
+test.serial('a status of the library is an error of its kind', async (t) => {
+  const find = () => engine.knnGraph(integers(20, 3), 3, 'euclidean', exact(2), job)
+  const fails = (code: number) => failing(`find_neighbors ${code}`, () => t.throwsAsync(find))
+  const argument = await fails(status.badArgument)
+  t.true(argument instanceof ArgumentError && argument.argument === 'find_neighbors')
+  for (const code of [status.failed, status.outOfMemory, status.deviceLost, 99]) {
+    const error = await fails(code)
+    t.true(error instanceof EngineError, `${code}`)
+    t.is((error as EngineError).code, 'ERR_NLSH_ENGINE')
+    t.regex(error?.message ?? '', /cudaErrorOfTest in find_neighbors/)
+  }
+  t.regex((await fails(status.outOfMemory))?.message ?? '', /not enough memory/)
+  t.regex((await fails(status.deviceLost))?.message ?? '', /answers no more/)
+  await t.notThrowsAsync(find)
+})
+
+test.serial('bad arguments are refused before the library is asked', async (t) => {
+  const addon = loadAddon()
+  const { library } = await run(addon.openCuda, places(), job)
+  const vectors = integers(20, 3)
+  const good = { library, device: 0, precision: 'tf32', metric: 'euclidean', dimensions: 3, vectors, k: 2 }
+  await failing(`find_neighbors ${status.failed}`, async () => {
+    for (const [argument, value] of Object.entries({
+      device: 2,
+      precision: 'fp8',
+      metric: 'manhattan',
+      dimensions: 0,
+      vectors: new Float32Array(4),
+      queries: new Float64Array(3),
+      k: 20
+    })) {
+      const error = await t.throwsAsync(() => run(addon.cudaFindNeighbors, { ...good, [argument]: value }, job))
+      t.true(error instanceof ArgumentError, `${argument}: ${error}`)
+      const named = argument === 'dimensions' ? 'vectors' : argument
+      t.is((error as ArgumentError).argument, named)
+    }
+  })
+})
+
+// ------------------------------------------------------------------------------------------------------- searches
+
+interface Shape {
+  metric?: Metric
+  rows?: number
+  dimensions?: number
+  widths?: number[]
+  asBytes?: boolean
+  unitLength?: boolean
+}
+
+/** Random points in random bins behind a random network: how good they are does not matter here. */
+async function randomState({
+  metric = 'euclidean',
+  rows = 400,
+  dimensions = 6,
+  widths = [12],
+  asBytes = false,
+  unitLength = false
+}: Shape = {}): Promise<SearchState> {
+  const random = randomNumbers(3)
+  const bins = widths.at(-1) as number
+  const raw = asBytes
+    ? Float32Array.from({ length: rows * dimensions }, () => Math.floor(256 * random()))
+    : clustered(rows, dimensions)
+  const points = await native.prepareVectors(raw, dimensions, metric, 'vectors', job)
+  const labels = Int32Array.from({ length: rows }, () => Math.floor(random() * (bins - 1)))
+  const vectors = asBytes ? new Uint8Array(points.length) : new Float32Array(points.length)
+  const grouped = await native.groupIntoBins(labels, bins, { from: points, to: vectors, dimensions }, job)
+  const layers = widths.flatMap((outputs, i) => [
+    ...(i > 0 ? [{ type: 'relu' } as const, { type: 'dropout', rate: 0.5 } as const] : []),
+    { type: 'linear', outputs, bias: i % 2 === 0 } as const
+  ])
+  const size = [dimensions, ...widths].reduce(
+    (sum, inputs, i) => sum + (i < widths.length ? (widths[i] as number) * (inputs + (i % 2 === 0 ? 1 : 0)) : 0),
+    0
+  )
+  const classifier: Classifier = {
+    network: { inputShape: [dimensions, 1, 1], layers },
+    parameters: Float32Array.from({ length: size }, () => random() - 0.5),
+    buffers: new Float32Array(0),
+    input: {
+      unitLength,
+      mean: Float32Array.from({ length: dimensions }, random),
+      scale: Float32Array.from({ length: dimensions }, () => (asBytes && !unitLength ? 0.01 : 1) * (0.5 + random()))
+    },
+    temperature: 0.7
+  }
+  return { metric, dimensions, classifier, bins: grouped, vectors, scan: 'exact' }
+}
+
+/** Probabilities of the bins in double precision, the independent way. */
+function probabilities({ classifier }: SearchState, query: Float32Array): number[] {
+  const { network, parameters, input, temperature } = classifier
+  const length = input.unitLength ? Math.hypot(...query) : 1
+  let values = [...query].map((x, c) => (x / length - (input.mean[c] as number)) * (input.scale[c] as number))
+  let rest = parameters.subarray(0)
+  const take = (count: number) => {
+    const taken = rest.subarray(0, count)
+    rest = rest.subarray(count)
+    return taken
+  }
+  for (const layer of network.layers) {
+    if (layer.type === 'relu') values = values.map((x) => Math.max(0, x))
+    if (layer.type !== 'linear') continue
+    const weights = take(layer.outputs * values.length)
+    const biases = layer.bias ? take(layer.outputs) : new Float32Array(layer.outputs)
+    values = [...biases].map((bias, o) =>
+      values.reduce((sum, x, c) => sum + x * (weights[o * values.length + c] as number), bias)
+    )
+  }
+  const shares = values.map((x) => Math.exp(x / temperature))
+  const total = shares.reduce((sum, x) => sum + x, 0)
+  return shares.map((share) => share / total)
+}
+
+/** Reads bins as lib/engines/engine.ts says of Probing, and compares with all that they hold. */
+function reference(state: SearchState, query: Float32Array, k: number, probing: Probing) {
+  const { offsets, ids } = state.bins
+  const shares = probabilities(state, query)
+  const order = shares.map((share, bin) => ({ share, bin })).sort((a, b) => b.share - a.share || a.bin - b.bin)
+  const rows: number[] = []
+  let [mass, probes] = [0, 0]
+  for (const { share, bin } of order) {
+    const wanted =
+      probing.probes !== undefined
+        ? probes < probing.probes
+        : probing.mass !== undefined
+          ? mass < probing.mass
+          : share >= probing.probability && rows.length < probing.candidates
+    if (!wanted && rows.length >= k) break
+    for (let row = offsets[bin] as number; row < (offsets[bin + 1] as number); row++) rows.push(row)
+    mass += share
+    probes++
+  }
+  const { dimensions, metric } = state
+  const held = Float32Array.from(
+    rows.flatMap((row) => [...state.vectors.subarray(row * dimensions, (row + 1) * dimensions)])
+  )
+  const numbers = rows.map((row) => ids[row] as number)
+  const all = nearest(metric, held, query, 0, dimensions, rows.length).map(({ id, distance }) => ({
+    id: numbers[id] as number,
+    distance
+  }))
+  all.sort((a, b) => a.distance - b.distance || a.id - b.id)
+  return { ids: all.slice(0, k).map(({ id }) => id), candidates: rows.length, probes }
+}
+
+const probings: Probing[] = [{ probes: 3 }, { mass: 0.6 }, { probability: 0.08, candidates: 150 }]
+
+for (const shape of [
+  { metric: 'euclidean', widths: [12] },
+  { metric: 'cosine', widths: [20, 12] },
+  { metric: 'inner-product', widths: [16, 8, 12], unitLength: true },
+  { metric: 'euclidean', widths: [9, 12], asBytes: true }
+] as const) {
+  test.serial(`batches find what the bins hold: ${JSON.stringify(shape)}`, async (t) => {
+    const k = 7
+    const state = await randomState({ ...shape, widths: [...shape.widths] })
+    const { dimensions, metric } = state
+    const searcher = await engine.openSearcher(state, job)
+    const scale = 'asBytes' in shape ? 50 : 1
+    const queries = clustered(40, dimensions, 16, 9).map((x) => x * scale)
+    const prepared = await native.prepareVectors(queries, dimensions, metric, 'queries', job)
+    for (const probing of probings) {
+      const found = await searcher.searchBatch(queries, { k, probing, reranked: 0 }, job)
+      for (let i = 0; i < 40; i++) {
+        const query = prepared.subarray(i * dimensions, (i + 1) * dimensions) as Float32Array
+        const expected = reference(state, query, k, probing)
+        t.deepEqual([...found.ids.subarray(i * k, (i + 1) * k)], expected.ids)
+        t.is(found.candidates[i], expected.candidates)
+        t.is(found.probes[i], expected.probes)
+      }
+    }
+    searcher.close()
+  })
+}
+
+test.serial('queries are judged as they are on the CPU', async (t) => {
+  const state = await randomState({ metric: 'cosine' })
+  const device = await engine.openSearcher(state, job)
+  const cpu = await native.openSearcher(state, job)
+  const good = clustered(3, 6)
+  for (const change of [
+    (queries: Float32Array) => queries.fill(0, 6, 12),
+    (queries: Float32Array) => queries.fill(Number.NaN, 7, 8),
+    (queries: Float32Array) => queries.fill(3e38, 12)
+  ]) {
+    const queries = good.slice()
+    change(queries)
+    const errors = []
+    for (const searcher of [device, cpu])
+      errors.push(await t.throwsAsync(searcher.searchBatch(queries, asks, job), { instanceOf: ArgumentError }))
+    t.is(errors[0]?.message, errors[1]?.message)
+  }
+  t.is((await device.searchBatch(new Float32Array(0), asks, job)).ids.length, 0)
+  device.close()
+  cpu.close()
+})
+
+const asks = { k: 5, probing: { probes: 4 }, reranked: 0 } as const
+
+test.serial('codes are not asked: the device compares exactly', async (t) => {
+  const state = await randomState()
+  const codes = await native.encodeFourBits(state, 1, job)
+  const [plain, coded] = [
+    await engine.openSearcher(state, job),
+    await engine.openSearcher({ ...state, scan: 'pq4', codes }, job)
+  ]
+  const queries = clustered(30, 6, 16, 5)
+  const few = { k: 5, probing: { probes: 12 }, reranked: 5 }
+  t.false(coded.usesCodes)
+  t.deepEqual(await coded.searchBatch(queries, few, job), await plain.searchBatch(queries, few, job))
+  for (const searcher of [plain, coded]) searcher.close()
+})
+
+test.serial('what is no batch is answered by the CPU, as are routers of other kinds', async (t) => {
+  const state = await randomState()
+  const other: SearchState = {
+    ...state,
+    classifier: {
+      ...state.classifier,
+      network: { ...state.classifier.network, layers: [...state.classifier.network.layers, { type: 'tanh' }] }
+    }
+  }
+  const [device, tanh, cpu] = [
+    await engine.openSearcher(state, job),
+    await engine.openSearcher(other, job),
+    await native.openSearcher(other, job)
+  ]
+  const queries = clustered(30, 6, 16, 5)
+  await failing(`search ${status.failed}`, async () => {
+    t.deepEqual(await tanh.searchBatch(queries, asks, job), await cpu.searchBatch(queries, asks, job))
+    const query = queries.subarray(0, 6)
+    t.deepEqual(device.searchSync(query, asks), await device.search(query, asks))
+    t.is((await device.route(queries, 3, job)).bins.length, 90)
+    t.is((await device.searchTimed(queries, asks, job)).seconds.length, 30)
+    const within = { radius: 1, probing: asks.probing }
+    t.is((await device.searchRadius(queries, within, 'queries', job)).offsets.length, 31)
+    await t.throwsAsync(device.searchBatch(queries, asks, job), { instanceOf: EngineError })
+  })
+  for (const searcher of [device, tanh, cpu]) searcher.close()
+})
+
+test.serial('where the device is lost or full, the CPU answers, and one warning says so', async (t) => {
+  const warnings: (Error & { code?: string })[] = []
+  const listen = (warning: Error) => warnings.push(warning)
+  process.on('warning', listen)
+  t.teardown(() => process.off('warning', listen))
+  const state = await randomState()
+  const [device, cpu] = [await engine.openSearcher(state, job), await native.openSearcher(state, job)]
+  const queries = clustered(30, 6, 16, 5)
+  const expected = await cpu.searchBatch(queries, asks, job)
+  for (const code of [status.outOfMemory, status.deviceLost]) {
+    await failing(`search ${code}`, async () =>
+      t.deepEqual(await device.searchBatch(queries, asks, job), expected, `${code}`)
+    )
+    await failing(`open_index ${code}`, async () => {
+      const searcher = await engine.openSearcher(state, job)
+      t.deepEqual(await searcher.searchBatch(queries, asks, job), expected)
+      searcher.close()
+    })
+  }
+  await setTimeout(1)
+  t.is(warnings.length, 1)
+  t.regex(
+    warnings[0]?.message ?? '',
+    /^Searching on the CPU: the device has not enough memory: cudaErrorOfTest in search/
+  )
+  t.is(warnings[0]?.code, 'NEURAL_LSH_FALLBACK')
+  await failing(`open_index ${status.failed}`, () =>
+    t.throwsAsync(engine.openSearcher(state, job), { instanceOf: EngineError })
+  )
+  for (const searcher of [device, cpu]) searcher.close()
+})
+
+test.serial('a batch is stopped, and one that runs ends before the index is closed', async (t) => {
+  const searcher = await engine.openSearcher(await randomState(), job)
+  const queries = clustered(100, 6, 16, 5)
+  await pausing(async () => {
+    const stop = new AbortController()
+    const onProgress = () => stop.abort(new Error('enough'))
+    const stopped = searcher.searchBatch(queries, asks, { ...job, signal: stop.signal, onProgress })
+    await t.throwsAsync(stopped, { message: 'enough' })
+    const running = searcher.searchBatch(queries, asks, job)
+    searcher.close()
+    searcher.close()
+    t.is((await running).ids.length, 500)
+    await t.throwsAsync(searcher.searchBatch(queries, asks, job), { instanceOf: ClosedError })
+  })
+})
+
+test.serial('the memory of many indexes is freed by closing them, and by the garbage collector', async (t) => {
+  const state = await randomState()
+  const bytes = state.vectors.length * 4
+  const collect = exposeCollector()
+  const isFreed = () => {
+    collect()
+    return bytesUsed().then((used) => used === 0)
+  }
+  await until(isFreed)
+  let searchers: Searcher[] = []
+  for (let i = 0; i < 6; i++) searchers.push(await engine.openSearcher(state, job))
+  const queries = clustered(5, 6)
+  const found = await Promise.all(searchers.map((searcher) => searcher.searchBatch(queries, asks, job)))
+  for (const one of found) t.deepEqual(one, found[0])
+  t.is(await bytesUsed(), 6 * bytes)
+  for (const searcher of searchers.slice(0, 4)) searcher.close()
+  await until(async () => (await bytesUsed()) === 2 * bytes)
+  searchers = []
+  await until(isFreed)
+  t.is(await bytesUsed(), 0)
+})
+
+function exposeCollector(): () => void {
+  setFlagsFromString('--expose-gc')
+  return runInNewContext('gc') as () => void
+}
+
+async function until(holds: () => Promise<boolean>): Promise<void> {
+  for (let i = 0; i < 200 && !(await holds()); i++) await setTimeout(10)
+}
+
+test.serial('an index and a device that do not fit are refused', async (t) => {
+  const addon = loadAddon()
+  const { library } = await run(addon.openCuda, places(), job)
+  const { classifier, bins, ...rest } = await randomState({ rows: 50 })
+  const { input, parameters, temperature } = classifier
+  const router = { widths: [6, 12], hasBias: [1], parameters, ...input, temperature }
+  const good = { library, device: 0, ...rest, ...bins, router }
+  await t.notThrowsAsync(run(addon.openCudaIndex, good, job))
+  for (const [argument, change] of [
+    ['device', { device: 7 }],
+    ['bins.ids', { ids: bins.ids.slice(1) }],
+    ['bins.ids', { ids: bins.ids.map(() => 3) }],
+    ['bins.offsets', { offsets: bins.offsets.map((offset) => offset + 1) }],
+    ['router', { router: undefined }],
+    ['router.widths', { router: { ...router, widths: [6, 11] } }],
+    ['router.widths', { router: { ...router, widths: [5, 12] } }],
+    ['router.hasBias', { router: { ...router, hasBias: [] } }],
+    ['router.mean', { router: { ...router, mean: new Float32Array(5) } }],
+    ['router.parameters', { router: { ...router, parameters: parameters.slice(1) } }],
+    ['router.parameters', { router: { ...router, hasBias: [0] } }]
+  ] as const) {
+    const error = await t.throwsAsync(() => run(addon.openCudaIndex, { ...good, ...change }, job))
+    t.is((error as ArgumentError).argument, argument)
+  }
+})
+
+// --------------------------------------------------------------------------------------------------- whole indexes
+
+test.serial('an index is built and searched with engine: cuda', async (t) => {
+  const [rows, dimensions, k] = [600, 8, 5]
+  const vectors = clustered(rows, dimensions)
+  const options = { dimensions, bins: 8, engine: 'cuda', classifier: { epochs: 2 }, threads: 1 } as const
+  const index = await NeuralLSH.build(vectors, options)
+  t.is(index.engine, 'cuda')
+  const queries = clustered(20, dimensions, 16, 7)
+  const { ids } = await index.searchBatch(queries, { k, probes: 8 })
+  for (let i = 0; i < 20; i++)
+    t.deepEqual(
+      [...ids.subarray(i * k, (i + 1) * k)],
+      nearest('euclidean', vectors, queries, i, dimensions, k).map(({ id }) => id)
+    )
+  index.close()
+  await t.throwsAsync(NeuralLSH.build(vectors, { ...options, device: 2 }), {
+    instanceOf: ArgumentError,
+    message: 'device: must be below 2, the devices here, but is 2'
+  })
+  await t.throwsAsync(NeuralLSH.build(vectors, { ...options, device: -1 }), { instanceOf: ArgumentError })
+})
+
+test.serial('the engine is made once a device, by name or by the environment variable, never by auto', async (t) => {
+  const selected: Engine = await selectEngine('cuda')
+  t.is(selected, await selectEngine('cuda', 0))
+  t.not(selected, await selectEngine('cuda', 1))
+  t.is((await selectEngine('auto')).name, 'native')
+  await withEnvironment({ NEURAL_LSH_ENGINE: 'cuda' }, async () => t.is(await selectEngine('auto'), selected))
+})

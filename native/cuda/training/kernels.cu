@@ -1,69 +1,19 @@
 #include "kernels.h"
 
-#include <algorithm>
-
-#include "block.h"
+#include "launch.h"
 
 namespace neural_lsh::cuda {
 namespace {
 
-__device__ std::size_t firstIndex() {
-  return static_cast<std::size_t>(blockIdx.x) * Block::count + threadIdx.x;
+/// body(i) for each i < count that is block number `block`'s, of `blocks`.
+template <typename Lanes, typename Body>
+NLSH_DEVICE void forShare(const Lanes& lanes, std::size_t block, std::size_t blocks, std::size_t count,
+                          const Body& body) {
+  const std::size_t stride = blocks * Lanes::count;
+  for (std::size_t i = block * Lanes::count + lanes.index(); i < count; i += stride) body(i);
 }
 
-__device__ std::size_t indexStride() {
-  return static_cast<std::size_t>(gridDim.x) * Block::count;
-}
-
-/// body(i) for each i < count.
-template <typename Body>
-__global__ void __launch_bounds__(Block::count) forEachKernel(std::size_t count, Body body) {
-  for (std::size_t i = firstIndex(); i < count; i += indexStride()) body(i);
-}
-
-/// body(lanes, i) for each i < gridDim.x, each by a block.
-template <typename Body>
-__global__ void __launch_bounds__(Block::count) forEachBlockKernel(Body body) {
-  body(Block(), static_cast<std::size_t>(blockIdx.x));
-}
-
-unsigned blocksFor(std::size_t count) {
-  constexpr std::size_t most = 4096;  // enough to fill any device
-  return static_cast<unsigned>(std::min((count + Block::count - 1) / Block::count, most));
-}
-
-template <typename Body>
-void forEach(std::size_t count, const Stream& stream, const char* what, const Body& body) {
-  if (count == 0) return;
-  forEachKernel<<<blocksFor(count), Block::count, 0, stream>>>(count, body);
-  checkLaunch(what);
-}
-
-template <typename Body>
-void forEachBlock(std::size_t count, const Stream& stream, const char* what, const Body& body) {
-  if (count == 0) return;
-  forEachBlockKernel<<<static_cast<unsigned>(count), Block::count, 0, stream>>>(body);
-  checkLaunch(what);
-}
-
-// Tiles of columns: a thread has a column, and every so many rows.
-constexpr unsigned tileColumns = 32, tileRows = 8;
-
-__global__ void sumColumnsKernel(const float* values, std::size_t rows, std::size_t columns, float* sums) {
-  __shared__ float parts[tileRows][tileColumns];
-  const std::size_t column = static_cast<std::size_t>(blockIdx.x) * tileColumns + threadIdx.x;
-  float sum = 0;
-  for (std::size_t row = threadIdx.y; row < rows && column < columns; row += tileRows) {
-    sum += values[row * columns + column];
-  }
-  parts[threadIdx.y][threadIdx.x] = sum;
-  __syncthreads();
-  if (threadIdx.y > 0 || column >= columns) return;
-  for (unsigned part = 1; part < tileRows; ++part) sum += parts[part][threadIdx.x];
-  sums[column] = sum;
-}
-
-__device__ RowTarget targetOf(const DeviceSet& set, const Judgement& judgement, std::size_t row) {
+NLSH_DEVICE RowTarget targetOf(const DeviceSet& set, const Judgement& judgement, std::size_t row) {
   return {judgement.targets + row * set.targetSize(), set.targetSize()};
 }
 
@@ -71,7 +21,7 @@ __device__ RowTarget targetOf(const DeviceSet& set, const Judgement& judgement, 
 
 void gatherInputs(const DeviceSet& set, const RowsAtWork& rows, const InputRule& rule, const float* brought,
                   float* out, const Stream& stream) {
-  forEachBlock(rows.count, stream, "gatherInputs", [=] __device__(const Block& lanes, std::size_t i) {
+  forEachBlock(rows.count, stream, "gatherInputs", [=] NLSH_DEVICE(const auto& lanes, std::size_t i) {
     const std::size_t inputs = set.dimensions;
     const float* const vector = brought ? brought + i * inputs : set.vectors + rows.at(i) * inputs;
     transformRow(lanes, rule, vector, inputs, rows.batch->noiseSeed + i, out + i * inputs);
@@ -79,7 +29,7 @@ void gatherInputs(const DeviceSet& set, const RowsAtWork& rows, const InputRule&
 }
 
 void fillTargets(const DeviceSet& set, const RowsAtWork& rows, std::int32_t* targets, const Stream& stream) {
-  forEach(rows.count * set.targetSize(), stream, "fillTargets", [=] __device__(std::size_t i) {
+  forEach(rows.count * set.targetSize(), stream, "fillTargets", [=] NLSH_DEVICE(std::size_t i) {
     const std::size_t row = rows.at(i / set.targetSize()), entry = i % set.targetSize();
     const bool isOwn = entry == set.softLabels;
     const std::size_t labeled =
@@ -90,7 +40,7 @@ void fillTargets(const DeviceSet& set, const RowsAtWork& rows, std::int32_t* tar
 
 void addNormalizer(const DeviceSet& set, const Judgement& judgement, std::size_t rows, Sums* sums,
                    const Stream& stream) {
-  forEachBlock(1, stream, "addNormalizer", [=] __device__(const Block& lanes, std::size_t) {
+  forEachBlock(1, stream, "addNormalizer", [=] NLSH_DEVICE(const auto& lanes, std::size_t) {
     double part = 0;
     forOwned(lanes, rows,
              [&](std::size_t i) { part += rowNormalizer(judgement.rule, set.bins, targetOf(set, judgement, i)); });
@@ -103,7 +53,7 @@ void addNormalizer(const DeviceSet& set, const Judgement& judgement, std::size_t
 
 void judge(const DeviceSet& set, const Judgement& judgement, const RowsAtWork& rows, const float* logits,
            float* gradient, const Sums* sums, const Stream& stream) {
-  forEachBlock(rows.count, stream, "judge", [=] __device__(const Block& lanes, std::size_t i) {
+  forEachBlock(rows.count, stream, "judge", [=] NLSH_DEVICE(const auto& lanes, std::size_t i) {
     const std::size_t first = i * set.bins, own = static_cast<std::size_t>(set.labels[rows.at(i)]);
     float* const shares = judgement.shares ? judgement.shares + first : nullptr;
     const std::size_t rank = rankOf(lanes, logits + first, set.bins, own);
@@ -117,7 +67,7 @@ void judge(const DeviceSet& set, const Judgement& judgement, const RowsAtWork& r
 
 void countNeighbors(const DeviceSet& set, const Judgement& judgement, const RowsAtWork& rows, const float* logits,
                     std::size_t probes, const Stream& stream) {
-  forEachBlock(rows.count, stream, "countNeighbors", [=] __device__(const Block& lanes, std::size_t i) {
+  forEachBlock(rows.count, stream, "countNeighbors", [=] NLSH_DEVICE(const auto& lanes, std::size_t i) {
     const std::int32_t* const neighbors = set.neighbors + rows.at(i) * set.neighborsPerRow;
     std::uint32_t found = 0;
     for (std::size_t n = 0; n < set.neighborsPerRow; ++n) {
@@ -130,7 +80,7 @@ void countNeighbors(const DeviceSet& set, const Judgement& judgement, const Rows
 
 void addJudgement(const Judgement& judgement, std::size_t rows, bool withNeighbors, Sums* sums,
                   const Stream& stream) {
-  forEachBlock(1, stream, "addJudgement", [=] __device__(const Block& lanes, std::size_t) {
+  forEachBlock(1, stream, "addJudgement", [=] NLSH_DEVICE(const auto& lanes, std::size_t) {
     double loss = 0;
     std::uint64_t hits = 0, found = 0;
     forOwned(lanes, rows, [&](std::size_t i) {
@@ -151,38 +101,47 @@ void addJudgement(const Judgement& judgement, std::size_t rows, bool withNeighbo
 void addBias(float* values, std::size_t rows, std::size_t columns, const float* bias, bool relu,
              const Stream& stream) {
   const ActivationRule rule{relu ? NLSH_RELU : NLSH_IDENTITY};
-  forEach(rows * columns, stream, "addBias", [=] __device__(std::size_t i) {
+  forEach(rows * columns, stream, "addBias", [=] NLSH_DEVICE(std::size_t i) {
     values[i] = activate(rule, bias ? values[i] + bias[i % columns] : values[i]);
   });
 }
 
-void sumColumns(const float* values, std::size_t rows, std::size_t columns, float* sums, const Stream& stream) {
-  const auto blocks = static_cast<unsigned>((columns + tileColumns - 1) / tileColumns);
-  sumColumnsKernel<<<blocks, dim3(tileColumns, tileRows), 0, stream>>>(values, rows, columns, sums);
-  checkLaunch("sumColumns");
+void sumColumns(const float* values, std::size_t rows, std::size_t columns, float* parts, float* sums,
+                const Stream& stream) {
+  forEach(columnParts * columns, stream, "sumColumns", [=] NLSH_DEVICE(std::size_t i) {
+    const std::size_t part = i / columns, column = i % columns;
+    float sum = 0;
+    for (std::size_t row = part; row < rows; row += columnParts) sum += values[row * columns + column];
+    parts[i] = sum;
+  });
+  forEach(columns, stream, "sumColumns", [=] NLSH_DEVICE(std::size_t column) {
+    float sum = 0;
+    for (std::size_t part = 0; part < columnParts; ++part) sum += parts[part * columns + column];
+    sums[column] = sum;
+  });
 }
 
 void activateAll(const ActivationRule& rule, const float* in, std::size_t count, float* out,
                  const Stream& stream) {
-  forEach(count, stream, "activateAll", [=] __device__(std::size_t i) { out[i] = activate(rule, in[i]); });
+  forEach(count, stream, "activateAll", [=] NLSH_DEVICE(std::size_t i) { out[i] = activate(rule, in[i]); });
 }
 
 void activationGradients(const ActivationRule& rule, const float* kept, const float* outGradient,
                          std::size_t count, float* inGradient, const Stream& stream) {
-  forEach(count, stream, "activationGradients", [=] __device__(std::size_t i) {
+  forEach(count, stream, "activationGradients", [=] NLSH_DEVICE(std::size_t i) {
     inGradient[i] = activationGradient(rule, kept[i], outGradient[i]);
   });
 }
 
 void softmax(const float* in, std::size_t rows, std::size_t columns, float* out, const Stream& stream) {
-  forEachBlock(rows, stream, "softmax", [=] __device__(const Block& lanes, std::size_t row) {
+  forEachBlock(rows, stream, "softmax", [=] NLSH_DEVICE(const auto& lanes, std::size_t row) {
     softmaxRow(lanes, in + row * columns, columns, out + row * columns);
   });
 }
 
 void softmaxGradients(const float* out, const float* outGradient, std::size_t rows, std::size_t columns,
                       float* inGradient, const Stream& stream) {
-  forEachBlock(rows, stream, "softmaxGradients", [=] __device__(const Block& lanes, std::size_t row) {
+  forEachBlock(rows, stream, "softmaxGradients", [=] NLSH_DEVICE(const auto& lanes, std::size_t row) {
     const std::size_t first = row * columns;
     softmaxGradientRow(lanes, out + first, outGradient + first, columns, inGradient + first);
   });
@@ -190,7 +149,7 @@ void softmaxGradients(const float* out, const float* outGradient, std::size_t ro
 
 void drop(const Dropping& dropping, const Batch* batch, std::size_t layer, const float* in, std::size_t count,
           float* out, const Stream& stream) {
-  forEach(count, stream, "drop", [=] __device__(std::size_t i) {
+  forEach(count, stream, "drop", [=] NLSH_DEVICE(std::size_t i) {
     out[i] = dropping.apply(outputOf(batch->networkSeed, layer), i, in[i]);
   });
 }
@@ -198,7 +157,7 @@ void drop(const Dropping& dropping, const Batch* batch, std::size_t layer, const
 void maxPool(const Windows& windows, const float* in, std::size_t planes, float* out, std::int32_t* winners,
              const Stream& stream) {
   const std::size_t pixels = windows.outPixels();
-  forEach(planes * pixels, stream, "maxPool", [=] __device__(std::size_t i) {
+  forEach(planes * pixels, stream, "maxPool", [=] NLSH_DEVICE(std::size_t i) {
     const float* const plane = in + i / pixels * windows.inPixels();
     winners[i] = winnerOf(windows, plane, i % pixels);
     out[i] = plane[winners[i]];
@@ -208,7 +167,7 @@ void maxPool(const Windows& windows, const float* in, std::size_t planes, float*
 void maxPoolGradients(const Windows& windows, const std::int32_t* winners, const float* outGradient,
                       std::size_t planes, float* inGradient, const Stream& stream) {
   const std::size_t pixels = windows.inPixels();
-  forEach(planes * pixels, stream, "maxPoolGradients", [=] __device__(std::size_t i) {
+  forEach(planes * pixels, stream, "maxPoolGradients", [=] NLSH_DEVICE(std::size_t i) {
     const std::size_t first = i / pixels * windows.outPixels();
     inGradient[i] = maxPoolGradient(windows, winners + first, outGradient + first, i % pixels);
   });
@@ -216,7 +175,7 @@ void maxPoolGradients(const Windows& windows, const std::int32_t* winners, const
 
 void averagePool(const Windows& windows, const float* in, std::size_t planes, float* out, const Stream& stream) {
   const std::size_t pixels = windows.outPixels();
-  forEach(planes * pixels, stream, "averagePool", [=] __device__(std::size_t i) {
+  forEach(planes * pixels, stream, "averagePool", [=] NLSH_DEVICE(std::size_t i) {
     out[i] = averageOf(windows, in + i / pixels * windows.inPixels(), i % pixels);
   });
 }
@@ -224,7 +183,7 @@ void averagePool(const Windows& windows, const float* in, std::size_t planes, fl
 void averagePoolGradients(const Windows& windows, const float* outGradient, std::size_t planes, float* inGradient,
                           const Stream& stream) {
   const std::size_t pixels = windows.inPixels();
-  forEach(planes * pixels, stream, "averagePoolGradients", [=] __device__(std::size_t i) {
+  forEach(planes * pixels, stream, "averagePoolGradients", [=] NLSH_DEVICE(std::size_t i) {
     inGradient[i] = averagePoolGradient(windows, outGradient + i / pixels * windows.outPixels(), i % pixels);
   });
 }
@@ -232,7 +191,7 @@ void averagePoolGradients(const Windows& windows, const float* outGradient, std:
 void normalizeBatch(const BatchNormRule& rule, const Channels& shape, bool training, const float* parameters,
                     float* buffers, const float* in, ChannelFactors* factors, float* out, const Stream& stream) {
   const std::size_t channels = shape.channels;
-  forEachBlock(channels, stream, "normalizeBatch", [=] __device__(const Block& lanes, std::size_t c) {
+  forEachBlock(channels, stream, "normalizeBatch", [=] NLSH_DEVICE(const auto& lanes, std::size_t c) {
     const float weight = parameters[c], bias = parameters[channels + c];
     float &mean = buffers[c], &variance = buffers[channels + c];
     const ChannelFactors found = training
@@ -250,12 +209,12 @@ void normalizationGradients(const Channels& shape, const float* parameters, cons
                             const float* outGradient, ChannelFactors* factors, float* parameterGradient,
                             float* inGradient, const Stream& stream) {
   const std::size_t channels = shape.channels;
-  forEachBlock(channels, stream, "normalizationGradients", [=] __device__(const Block& lanes, std::size_t c) {
+  forEachBlock(channels, stream, "normalizationGradients", [=] NLSH_DEVICE(const auto& lanes, std::size_t c) {
     leadBack(lanes, shape, c, in, outGradient, parameters[c], factors[c], parameterGradient[c],
              parameterGradient[channels + c]);
   });
   if (inGradient == nullptr) return;
-  forEach(shape.rows * channels * shape.pixels, stream, "normalizationGradients", [=] __device__(std::size_t i) {
+  forEach(shape.rows * channels * shape.pixels, stream, "normalizationGradients", [=] NLSH_DEVICE(std::size_t i) {
     const ChannelFactors& channel = factors[i / shape.pixels % channels];
     inGradient[i] = outGradient[i] * channel.scale + (in[i] - channel.center) * channel.slope + channel.constant;
   });
@@ -263,31 +222,34 @@ void normalizationGradients(const Channels& shape, const float* parameters, cons
 
 void stepOptimizer(const OptimizerRule& rule, double clipNorm, const Batch* batch, const OptimizerArrays& arrays,
                    const Stream& stream) {
-  if (arrays.parameters == 0) return;
+  const std::size_t count = arrays.parameters;
   if (clipNorm > 0) {
-    forEachBlock(normParts, stream, "sumSquares", [=] __device__(const Block& lanes, std::size_t part) {
+    forEachBlock(normParts, stream, "sumSquares", [=] NLSH_DEVICE(const auto& lanes, std::size_t part) {
       double squares = 0;
-      for (std::size_t i = firstIndex(); i < arrays.parameters; i += indexStride()) {
+      forShare(lanes, part, normParts, count, [&](std::size_t i) {
         squares += static_cast<double>(arrays.gradient[i]) * arrays.gradient[i];
-      }
+      });
       squares = lanes.sum(squares);
       if (lanes.index() == 0) arrays.squares[part] = squares;
     });
   }
-  const std::size_t blocks = blocksFor(arrays.parameters);
-  forEachBlock(blocks, stream, "stepOptimizer", [=] __device__(const Block& lanes, std::size_t) {
-    static_assert(normParts == Block::count, "a thread reads one part");
-    const double squares = clipNorm > 0 ? lanes.sum(arrays.squares[lanes.index()]) : 0;
+  const std::size_t blocks = blocksFor(count);
+  forEachBlock(blocks, stream, "stepOptimizer", [=] NLSH_DEVICE(const auto& lanes, std::size_t block) {
+    double squares = 0;
+    if (clipNorm > 0) {
+      forOwned(lanes, normParts, [&](std::size_t part) { squares += arrays.squares[part]; });
+      squares = lanes.sum(squares);
+    }
     const float clip = clipFactorOf(clipNorm, squares);
     const OptimizerFactors factors = batch->factors;
-    for (std::size_t i = firstIndex(); i < arrays.parameters; i += indexStride()) {
+    forShare(lanes, block, blocks, count, [&](std::size_t i) {
       Parameter parameter{arrays.values[i], arrays.firstSlots ? arrays.firstSlots[i] : 0,
                           arrays.secondSlots ? arrays.secondSlots[i] : 0};
       updateParameter(rule, factors, clip, arrays.gradient[i], parameter);
       arrays.values[i] = parameter.value;
       if (arrays.firstSlots) arrays.firstSlots[i] = parameter.firstSlot;
       if (arrays.secondSlots) arrays.secondSlots[i] = parameter.secondSlot;
-    }
+    });
   });
 }
 

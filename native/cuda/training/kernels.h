@@ -79,7 +79,11 @@ void addJudgement(const Judgement& judgement, std::size_t rows, bool withNeighbo
 /// To each row, if bias is not null; then ReLU, if asked for.
 void addBias(float* values, std::size_t rows, std::size_t columns, const float* bias, bool relu,
              const Stream& stream);
-void sumColumns(const float* values, std::size_t rows, std::size_t columns, float* sums, const Stream& stream);
+/// Parts in which columns are summed up.
+inline constexpr std::size_t columnParts = 32;
+/// parts: room for columnParts x columns numbers.
+void sumColumns(const float* values, std::size_t rows, std::size_t columns, float* parts, float* sums,
+                const Stream& stream);
 
 void activateAll(const ActivationRule& rule, const float* in, std::size_t count, float* out, const Stream& stream);
 /// inGradient may be outGradient.

@@ -75,6 +75,7 @@ class Linear final : public Layer {
   bool relu_;
   Linear* before_;
   DeviceArray<std::uint8_t> mask_;
+  DeviceArray<float> columnParts_;
   std::map<std::size_t, Plan> plans_;
 };
 

@@ -36,7 +36,8 @@ Linear::Linear(const LayerContext& context, const NlshLayer& layer, const Place&
       outputs_(layer.out.channels),
       relu_(relu),
       before_(place.inGradient ? before : nullptr),
-      mask_(relu ? maskBytes(place.maxRows, outputs_) : 0) {}
+      mask_(relu ? maskBytes(place.maxRows, outputs_) : 0),
+      columnParts_(place.bias ? columnParts * outputs_ : 0) {}
 
 Linear::Plan& Linear::planFor(std::size_t rows) {
   const auto [found, isNew] = plans_.try_emplace(rows);
@@ -107,7 +108,7 @@ void Linear::backward(std::size_t rows) {
                         context_.stream);
   plan.weightGradient->run(context_.stream);
   if (place_.bias && plan.alongWeights != Along::sumRows)
-    sumColumns(place_.outGradient, rows, outputs_, place_.biasGradient, context_.stream);
+    sumColumns(place_.outGradient, rows, outputs_, columnParts_.data(), place_.biasGradient, context_.stream);
   if (plan.inGradient) plan.inGradient->run(context_.stream);
 }
 

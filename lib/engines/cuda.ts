@@ -1,6 +1,6 @@
 /**
  * The engine on an NVIDIA GPU: the native engine, of which the device takes over what it does best, the exact k-NN graph,
- * exact search and searches in batches. Single searches stay on the CPU, which has answered before a device has begun.
+ * exact search, searches in batches and the classifier's training. Single searches stay on the CPU, which has answered before a device has begun.
  */
 import { dirname, join } from 'node:path'
 import type { Layer } from '../classifier/network.js'
@@ -14,7 +14,8 @@ import { type CudaDevice, createNativeEngine, loadAddon, type OpenedCuda, packag
 const exactGraphWork = 1e15
 const selectionWork = 32
 
-/** Of the matrix products that propose neighbors; what is returned is exact with any. */
+/** Of the matrix products: those that propose neighbors, of which what is returned is exact with any, and those of
+ * training. */
 const precision = 'tf32'
 
 /**
@@ -42,6 +43,15 @@ export async function createCudaEngine({ device }: { device: number }): Promise<
     },
     exactSearch: (vectors, queries, dimensions, metric, k, job) =>
       run(addon.cudaFindNeighbors, { ...place, vectors, queries, dimensions, metric, k }, job),
+    async trainClassifier(request, job) {
+      try {
+        const trained = await run(addon.cudaTrainClassifier, { ...place, ...request, deterministic: true }, job)
+        return { network: request.network, ...trained }
+      } catch (error) {
+        if (!warnsOf(error)) throw error
+        return native.trainClassifier(request, job)
+      }
+    },
     async openSearcher(state, job) {
       const searcher = await native.openSearcher(state, job)
       const router = deviceRouter(state.classifier)
@@ -142,7 +152,7 @@ let hasWarned = false
 /** Whether the native engine can answer in the device's place, which is warned of once. */
 function warnsOf(error: unknown): boolean {
   if (!(error instanceof DeviceError)) return false
-  if (!hasWarned) process.emitWarning(`Searching on the CPU: ${error.message}`, fallback)
+  if (!hasWarned) process.emitWarning(`The CPU goes on: ${error.message}`, fallback)
   hasWarned = true
   return true
 }

@@ -387,7 +387,7 @@ test.serial('where the device is lost or full, the CPU answers, and one warning 
   t.is(warnings.length, 1)
   t.regex(
     warnings[0]?.message ?? '',
-    /^Searching on the CPU: the device has not enough memory: cudaErrorOfTest in search/
+    /^The CPU goes on: the device has not enough memory: cudaErrorOfTest in search/
   )
   t.is(warnings[0]?.code, 'NEURAL_LSH_FALLBACK')
   await failing(`open_index ${status.failed}`, () =>

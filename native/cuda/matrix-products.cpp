@@ -37,8 +37,6 @@ cublasLtEpilogue_t epilogueOf(Epilogue epilogue) {
   switch (epilogue) {
     case Epilogue::bias:
       return CUBLASLT_EPILOGUE_BIAS;
-    case Epilogue::relu:
-      return CUBLASLT_EPILOGUE_RELU;
     case Epilogue::biasAndRelu:
       return CUBLASLT_EPILOGUE_RELU_BIAS;
     default:
@@ -47,7 +45,7 @@ cublasLtEpilogue_t epilogueOf(Epilogue epilogue) {
 }
 
 bool hasBias(Epilogue epilogue) {
-  return epilogue == Epilogue::bias || epilogue == Epilogue::biasAndRelu;
+  return epilogue != Epilogue::none;
 }
 
 class Layout {

@@ -19,7 +19,7 @@ constexpr std::size_t operandBytes(Operand operand) {
 }
 
 /// What is added to each row of the product, and done to the sum.
-enum class Epilogue { none, bias, relu, biasAndRelu };
+enum class Epilogue { none, bias, biasAndRelu };
 
 /// Sizes as alignment.h says.
 /// out[r][c] = <rows[r], columns[c]>, all row-major: rows is rowCount x depth, columns is columnCount x

@@ -7,6 +7,7 @@
 #include <memory>
 #include <vector>
 
+#include "bytes.h"
 #include "matrix-products.h"
 #include "neighbor-kernels.h"
 #include "point-blocks.h"
@@ -16,25 +17,8 @@
 namespace neural_lsh::cuda {
 namespace {
 
-/// Sums of products of bytes, and distances made of them, fit into 32 bits up to so many.
-constexpr std::size_t maxByteColumns = 32'768;
-
 /// Launches that may wait on the device: more would only make a cancelled job end later.
 constexpr std::size_t tilesAhead = 16;
-
-bool areBytes(NlshMatrix matrix) {
-  constexpr std::size_t together = 4096;
-  const std::size_t count = matrix.rows * matrix.columns;
-  for (std::size_t first = 0; first < count; first += together) {
-    bool here = true;
-    for (std::size_t i = first; i < std::min(first + together, count); ++i) {
-      const float value = std::clamp(matrix.data[i], 0.0F, 255.0F);
-      here &= matrix.data[i] == static_cast<float>(static_cast<std::uint8_t>(value));
-    }
-    if (!here) return false;
-  }
-  return true;
-}
 
 float largestMagnitude(NlshMatrix matrix) {
   float largest = 0;

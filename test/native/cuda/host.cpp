@@ -11,10 +11,12 @@
 #include <utility>
 #include <vector>
 
+#include "../../../native/cuda/bin-choice.h"
 #include "../../../native/cuda/exact-distance.h"
 #include "../../../native/cuda/rounding.h"
 #include "../../../native/cuda/tile-selection.h"
 #include "../../../native/cuda/tiles.h"
+#include "../../../native/cuda/visits.h"
 #include "threads-as-lanes.h"
 
 namespace neural_lsh::cuda {
@@ -327,6 +329,113 @@ void distancesAreExact() {
   });
 }
 
+/// The rules of probing in plain words: all bins in the order of their probabilities, and how many of them
+/// are read.
+std::vector<Id> binsByTheRules(const std::vector<float>& logits, const std::vector<Id>& offsets,
+                               const Probing& probing) {
+  std::vector<Id> order(logits.size());
+  std::iota(order.begin(), order.end(), 0);
+  const auto logit = [&](Id bin) { return logits[static_cast<std::size_t>(bin)]; };
+  std::stable_sort(order.begin(), order.end(), [&](Id a, Id b) { return logit(a) > logit(b); });
+  double sum = 0;
+  for (const float value : logits) sum += std::exp(static_cast<double>(value - logit(order[0])));
+  double mass = 0;
+  std::size_t rows = 0, count = 0;
+  for (; count < order.size(); ++count) {
+    const auto bin = static_cast<std::size_t>(order[count]);
+    const double probability = std::exp(static_cast<double>(logits[bin] - logit(order[0]))) / sum;
+    const bool isWanted = probing.probes > 0 ? count < probing.probes
+                          : probing.mass > 0
+                              ? mass < probing.mass
+                              : probability >= probing.probability && rows < probing.candidates;
+    if (!isWanted && rows >= probing.least) break;
+    mass += probability;
+    rows += static_cast<std::size_t>(offsets[bin + 1] - offsets[bin]);
+  }
+  order.resize(count);
+  return order;
+}
+
+template <typename Lanes>
+Visited choose(const Lanes& lanes, const std::vector<float>& scores, float inverseTemperature,
+               const std::vector<Id>& offsets, const Probing& probing, std::vector<Key>& workspace,
+               std::vector<ChosenBin>& chosen) {
+  return chooseBins(lanes, scores.data(), static_cast<std::uint32_t>(scores.size()), inverseTemperature,
+                    offsets.data(), probing, 10, workspace.data(), chosen.data());
+}
+
+void binsAreChosenByTheRules() {
+  std::vector<Key> workspace(selectionSize(rankedBins));
+  for (const std::size_t bins : {1U, 5U, 128U, 129U, 1000U}) {
+    for (int repetition = 0; repetition < 60; ++repetition) {
+      const bool isCoarse = repetition % 3 == 0;  // many scores are equal
+      const float inverseTemperature = repetition % 2 == 0 ? 1 : 0.5F;
+      std::vector<float> scores(bins), logits(bins);
+      for (std::size_t i = 0; i < bins; ++i) {
+        scores[i] = isCoarse ? static_cast<float>(below(5)) : uniform(-10, 10);
+        logits[i] = scores[i] * inverseTemperature;
+      }
+      std::vector<Id> offsets(bins + 1);
+      for (std::size_t i = 0; i < bins; ++i) offsets[i + 1] = offsets[i] + static_cast<Id>(below(30));
+      const std::size_t rows = static_cast<std::size_t>(offsets[bins]);
+      const std::size_t least = std::min<std::size_t>(rows, repetition % 5 == 0 ? 500 : 10);
+      // A mass that a sum of rounded probabilities meets would be a matter of the rounding.
+      const Probing probings[] = {{1 + below(static_cast<std::uint32_t>(bins)), 0, 0, 0, least},
+                                  {0, 0.123456 + 0.1 * below(8), 0, 0, least},
+                                  {0, 1, 0, 0, least},
+                                  {0, 0, 0.000123456 * (1 + below(100)), below(400), least}};
+      for (const Probing& probing : probings) {
+        const std::vector<Id> expected = binsByTheRules(logits, offsets, probing);
+        std::vector<ChosenBin> chosen(bins);
+        const auto isExpected = [&](Visited visited) {
+          if (probing.mass == 1)
+            return visited.rows >= least;  // all bins or nearly all, as the rounding will have it
+          std::uint32_t rowsRead = 0, keys = 0;
+          for (std::size_t i = 0; i < std::min<std::size_t>(visited.bins, expected.size()); ++i) {
+            const auto bin = static_cast<std::size_t>(expected[i]);
+            if (chosen[i].bin != expected[i] || chosen[i].firstKey != keys) return false;
+            rowsRead += static_cast<std::uint32_t>(offsets[bin + 1] - offsets[bin]);
+            keys += static_cast<std::uint32_t>(std::min(offsets[bin + 1] - offsets[bin], 10));
+          }
+          return visited.bins == expected.size() && visited.rows == rowsRead && visited.keys == keys;
+        };
+        EXPECT(
+            isExpected(choose(OneLane(), scores, inverseTemperature, offsets, probing, workspace, chosen)));
+        if (bins > 200 || repetition > 2) continue;
+        std::vector<Visited> together(ThreadLanes::count);
+        onLanes([&](const ThreadLanes& lanes) {
+          together[lanes.index()] =
+              choose(lanes, scores, inverseTemperature, offsets, probing, workspace, chosen);
+        });
+        for (const Visited& visited : together) EXPECT(isExpected(visited));
+      }
+    }
+  }
+
+  // Scores that are not finite count as the least or largest that are.
+  const float infinity = __builtin_huge_valf();
+  std::vector<ChosenBin> chosen(4);
+  const Visited all = choose(OneLane(), {NAN, 1, infinity, -infinity}, 1, {0, 1, 2, 3, 4}, {4, 0, 0, 0, 1},
+                             workspace, chosen);
+  EXPECT(all.bins == 4 && chosen[0].bin == 2 && chosen[1].bin == 1 && chosen[2].bin == 0 &&
+         chosen[3].bin == 3);
+}
+
+void groupsFindTheirBins() {
+  for (int repetition = 0; repetition < 100; ++repetition) {
+    const std::uint32_t bins = 1 + below(50);
+    std::vector<std::uint32_t> starts{0}, binOf;
+    for (std::uint32_t bin = 0; bin < bins; ++bin) {
+      const std::uint32_t groups = groupsOf(below(3) * below(100));
+      binOf.insert(binOf.end(), groups, bin);
+      starts.push_back(starts.back() + groups);
+    }
+    for (std::uint32_t group = 0; group < binOf.size(); ++group)
+      EXPECT(binOfGroup(starts.data(), bins, group) == binOf[group]);
+  }
+  EXPECT(groupsOf(0) == 0 && groupsOf(1) == 1 && groupsOf(32) == 1 && groupsOf(33) == 2);
+}
+
 }  // namespace
 }  // namespace neural_lsh::cuda
 
@@ -340,5 +449,7 @@ int main() {
   mergesOnManyLanes();
   errorsAreBounded();
   distancesAreExact();
+  binsAreChosenByTheRules();
+  groupsFindTheirBins();
   std::puts("the CUDA engine's arithmetic is right");
 }

@@ -15,12 +15,8 @@ const packages = {
     ['nvidia-cuda-runtime', '13.0.88', '422a38f7c739ecbdd3a4b6ec7ed0a1d74db43d8e9bc26685f3d845638922b178'],
     ['nvidia-cuda-cccl', '13.0.85', 'e0da7ad981f3a8aff08241b5bfc1af868742a63e2762f53a5171c492ef242649']
   ],
-  cublas: [
-    ['nvidia-cublas', '13.0.2.14', '0cf238ffdbe46c00cb9aa98e7bca745c223a5ca5a53e686ac8b3e5a08fe80d6c']
-  ],
-  cudnn: [
-    ['nvidia-cudnn-cu13', '9.13.0.50', '2150b4850725d30653ec3e365f0732e3e2e3eb8633cf3bd2d3117628dea8b4f9']
-  ]
+  cublas: [['nvidia-cublas', '13.0.2.14', '0cf238ffdbe46c00cb9aa98e7bca745c223a5ca5a53e686ac8b3e5a08fe80d6c']],
+  cudnn: [['nvidia-cudnn-cu13', '9.13.0.50', '2150b4850725d30653ec3e365f0732e3e2e3eb8633cf3bd2d3117628dea8b4f9']]
 }
 
 const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)))

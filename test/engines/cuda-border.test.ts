@@ -5,14 +5,15 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import test from 'ava'
 import { createCudaEngine } from '../../lib/engines/cuda.js'
-import type { Classifier, Engine, Metric, Probing, Searcher, SearchState } from '../../lib/engines/engine.js'
+import type { Engine, Searcher, SearchState } from '../../lib/engines/engine.js'
 import { createNativeEngine, loadAddon, run } from '../../lib/engines/native.js'
 import { selectEngine } from '../../lib/engines/select.js'
 import { ArgumentError, ClosedError, EngineError } from '../../lib/errors.js'
 import { NeuralLSH } from '../../lib/index.js'
 import { fakeCuda, withEnvironment } from '../support/fake-cuda.js'
 import { clustered, integers, metrics } from '../support/vectors.js'
-import { nearest, randomNumbers } from './brute-force.js'
+import { nearest } from './brute-force.js'
+import { randomState } from './cuda-checks.js'
 
 const folder = fakeCuda()
 process.env.NEURAL_LSH_CUDA_LIBRARY = folder
@@ -161,142 +162,6 @@ test.serial('bad arguments are refused before the library is asked', async (t) =
 })
 
 // ------------------------------------------------------------------------------------------------------- searches
-
-interface Shape {
-  metric?: Metric
-  rows?: number
-  dimensions?: number
-  widths?: number[]
-  asBytes?: boolean
-  unitLength?: boolean
-}
-
-/** Random points in random bins behind a random network: how good they are does not matter here. */
-async function randomState({
-  metric = 'euclidean',
-  rows = 400,
-  dimensions = 6,
-  widths = [12],
-  asBytes = false,
-  unitLength = false
-}: Shape = {}): Promise<SearchState> {
-  const random = randomNumbers(3)
-  const bins = widths.at(-1) as number
-  const raw = asBytes
-    ? Float32Array.from({ length: rows * dimensions }, () => Math.floor(256 * random()))
-    : clustered(rows, dimensions)
-  const points = await native.prepareVectors(raw, dimensions, metric, 'vectors', job)
-  const labels = Int32Array.from({ length: rows }, () => Math.floor(random() * (bins - 1)))
-  const vectors = asBytes ? new Uint8Array(points.length) : new Float32Array(points.length)
-  const grouped = await native.groupIntoBins(labels, bins, { from: points, to: vectors, dimensions }, job)
-  const layers = widths.flatMap((outputs, i) => [
-    ...(i > 0 ? [{ type: 'relu' } as const, { type: 'dropout', rate: 0.5 } as const] : []),
-    { type: 'linear', outputs, bias: i % 2 === 0 } as const
-  ])
-  const size = [dimensions, ...widths].reduce(
-    (sum, inputs, i) => sum + (i < widths.length ? (widths[i] as number) * (inputs + (i % 2 === 0 ? 1 : 0)) : 0),
-    0
-  )
-  const classifier: Classifier = {
-    network: { inputShape: [dimensions, 1, 1], layers },
-    parameters: Float32Array.from({ length: size }, () => random() - 0.5),
-    buffers: new Float32Array(0),
-    input: {
-      unitLength,
-      mean: Float32Array.from({ length: dimensions }, random),
-      scale: Float32Array.from({ length: dimensions }, () => (asBytes && !unitLength ? 0.01 : 1) * (0.5 + random()))
-    },
-    temperature: 0.7
-  }
-  return { metric, dimensions, classifier, bins: grouped, vectors, scan: 'exact' }
-}
-
-/** Probabilities of the bins in double precision, the independent way. */
-function probabilities({ classifier }: SearchState, query: Float32Array): number[] {
-  const { network, parameters, input, temperature } = classifier
-  const length = input.unitLength ? Math.hypot(...query) : 1
-  let values = [...query].map((x, c) => (x / length - (input.mean[c] as number)) * (input.scale[c] as number))
-  let rest = parameters.subarray(0)
-  const take = (count: number) => {
-    const taken = rest.subarray(0, count)
-    rest = rest.subarray(count)
-    return taken
-  }
-  for (const layer of network.layers) {
-    if (layer.type === 'relu') values = values.map((x) => Math.max(0, x))
-    if (layer.type !== 'linear') continue
-    const weights = take(layer.outputs * values.length)
-    const biases = layer.bias ? take(layer.outputs) : new Float32Array(layer.outputs)
-    values = [...biases].map((bias, o) =>
-      values.reduce((sum, x, c) => sum + x * (weights[o * values.length + c] as number), bias)
-    )
-  }
-  const shares = values.map((x) => Math.exp(x / temperature))
-  const total = shares.reduce((sum, x) => sum + x, 0)
-  return shares.map((share) => share / total)
-}
-
-/** Reads bins as lib/engines/engine.ts says of Probing, and compares with all that they hold. */
-function reference(state: SearchState, query: Float32Array, k: number, probing: Probing) {
-  const { offsets, ids } = state.bins
-  const shares = probabilities(state, query)
-  const order = shares.map((share, bin) => ({ share, bin })).sort((a, b) => b.share - a.share || a.bin - b.bin)
-  const rows: number[] = []
-  let [mass, probes] = [0, 0]
-  for (const { share, bin } of order) {
-    const wanted =
-      probing.probes !== undefined
-        ? probes < probing.probes
-        : probing.mass !== undefined
-          ? mass < probing.mass
-          : share >= probing.probability && rows.length < probing.candidates
-    if (!wanted && rows.length >= k) break
-    for (let row = offsets[bin] as number; row < (offsets[bin + 1] as number); row++) rows.push(row)
-    mass += share
-    probes++
-  }
-  const { dimensions, metric } = state
-  const held = Float32Array.from(
-    rows.flatMap((row) => [...state.vectors.subarray(row * dimensions, (row + 1) * dimensions)])
-  )
-  const numbers = rows.map((row) => ids[row] as number)
-  const all = nearest(metric, held, query, 0, dimensions, rows.length).map(({ id, distance }) => ({
-    id: numbers[id] as number,
-    distance
-  }))
-  all.sort((a, b) => a.distance - b.distance || a.id - b.id)
-  return { ids: all.slice(0, k).map(({ id }) => id), candidates: rows.length, probes }
-}
-
-const probings: Probing[] = [{ probes: 3 }, { mass: 0.6 }, { probability: 0.08, candidates: 150 }]
-
-for (const shape of [
-  { metric: 'euclidean', widths: [12] },
-  { metric: 'cosine', widths: [20, 12] },
-  { metric: 'inner-product', widths: [16, 8, 12], unitLength: true },
-  { metric: 'euclidean', widths: [9, 12], asBytes: true }
-] as const) {
-  test.serial(`batches find what the bins hold: ${JSON.stringify(shape)}`, async (t) => {
-    const k = 7
-    const state = await randomState({ ...shape, widths: [...shape.widths] })
-    const { dimensions, metric } = state
-    const searcher = await engine.openSearcher(state, job)
-    const scale = 'asBytes' in shape ? 50 : 1
-    const queries = clustered(40, dimensions, 16, 9).map((x) => x * scale)
-    const prepared = await native.prepareVectors(queries, dimensions, metric, 'queries', job)
-    for (const probing of probings) {
-      const found = await searcher.searchBatch(queries, { k, probing, reranked: 0 }, job)
-      for (let i = 0; i < 40; i++) {
-        const query = prepared.subarray(i * dimensions, (i + 1) * dimensions) as Float32Array
-        const expected = reference(state, query, k, probing)
-        t.deepEqual([...found.ids.subarray(i * k, (i + 1) * k)], expected.ids)
-        t.is(found.candidates[i], expected.candidates)
-        t.is(found.probes[i], expected.probes)
-      }
-    }
-    searcher.close()
-  })
-}
 
 test.serial('queries are judged as they are on the CPU', async (t) => {
   const state = await randomState({ metric: 'cosine' })

@@ -189,7 +189,8 @@ class CudaBackend final : public cpu::TrainingBackend {
 
 }  // namespace
 
-std::unique_ptr<cpu::TrainingBackend> makeCudaBackend(const NlshCudaTable* table, const CudaTraining& training,
+std::unique_ptr<cpu::TrainingBackend> makeCudaBackend(const NlshCudaTable* table,
+                                                      const CudaTraining& training,
                                                       const cpu::TrainingTask& task, const Job& job) {
   return std::make_unique<CudaBackend>(table, training, task, job);
 }

@@ -17,7 +17,8 @@ struct CudaTraining {
 };
 
 /// Throws as checkStatus does, here and in the backend's functions.
-std::unique_ptr<cpu::TrainingBackend> makeCudaBackend(const NlshCudaTable* table, const CudaTraining& training,
+std::unique_ptr<cpu::TrainingBackend> makeCudaBackend(const NlshCudaTable* table,
+                                                      const CudaTraining& training,
                                                       const cpu::TrainingTask& task, const Job& job);
 
 }  // namespace neural_lsh::addon

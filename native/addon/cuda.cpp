@@ -136,9 +136,10 @@ Napi::Value cudaTrainClassifier(const Napi::CallbackInfo& info) {
   const auto request = info[0].As<Napi::Object>();
   const auto [library, device] = readDevice(request);
   const CudaTraining training{device, precision(request), request.Get("deterministic").ToBoolean()};
-  return trainClassifierOn(info, [library = library, training](const cpu::TrainingTask& task, const Job& job) {
-    return makeCudaBackend(library->table, training, task, job);
-  });
+  return trainClassifierOn(info,
+                           [library = library, training](const cpu::TrainingTask& task, const Job& job) {
+                             return makeCudaBackend(library->table, training, task, job);
+                           });
 }
 
 /// An index on the device: lives until it is closed or collected, and until the last search in it has ended.
@@ -308,8 +309,7 @@ class CudaIndex : public Napi::ObjectWrap<CudaIndex> {
 void exportCuda(Napi::Env env, Napi::Object exports) {
   exports.Set("openCuda", Napi::Function::New(env, openCuda, "openCuda"));
   exports.Set("cudaFindNeighbors", Napi::Function::New(env, cudaFindNeighbors, "cudaFindNeighbors"));
-  exports.Set("cudaTrainClassifier",
-              Napi::Function::New(env, cudaTrainClassifier, "cudaTrainClassifier"));
+  exports.Set("cudaTrainClassifier", Napi::Function::New(env, cudaTrainClassifier, "cudaTrainClassifier"));
   exports.Set("openCudaIndex", Napi::Function::New(env, openCudaIndex, "openCudaIndex"));
   exports.Set("CudaIndex", CudaIndex::define(env));
 }

@@ -331,13 +331,12 @@ Napi::Value trainClassifierOn(const Napi::CallbackInfo& info, const cpu::MakeTra
           options.network.inputs() == set.vectors.columns && options.network.outputs() == set.bins, "network",
           "must lead from the dimensions to the bins");
   const auto trained = std::make_shared<cpu::TrainingResult>();
-  return startJob(
-      info[1].As<Napi::Object>(),
-      {request, Napi::Object::New(info.Env()),
-       [trained, set, options, makeBackend](const Job& job) {
-         *trained = cpu::trainClassifier(set, options, job, makeBackend);
-       },
-       [trained](Napi::Env, Napi::Object result) { setTrained(result, *trained); }});
+  return startJob(info[1].As<Napi::Object>(),
+                  {request, Napi::Object::New(info.Env()),
+                   [trained, set, options, makeBackend](const Job& job) {
+                     *trained = cpu::trainClassifier(set, options, job, makeBackend);
+                   },
+                   [trained](Napi::Env, Napi::Object result) { setTrained(result, *trained); }});
 }
 
 void exportStages(Napi::Env env, Napi::Object exports) {

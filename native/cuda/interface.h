@@ -118,8 +118,8 @@ typedef struct NlshSearchRequest {
   int32_t *visited_candidates, *visited_probes; /* queries */
 } NlshSearchRequest;
 
-/* The classifier's table, in the order of cpu/classifier/description.h, losses.h and optimizer.h, which say what
- * each does. Of a layer's, a loss's and an optimizer's numbers those count that its type asks for. */
+/* The classifier's table, in the order of cpu/classifier/description.h, losses.h and optimizer.h, which say
+ * what each does. Of a layer's, a loss's and an optimizer's numbers those count that its type asks for. */
 enum NlshLayerType {
   NLSH_LINEAR,
   NLSH_CONV2D,
@@ -190,10 +190,10 @@ typedef struct NlshOptimizer {
   double l1, l2, clip_norm;
 } NlshOptimizer;
 
-/* As cpu/classifier/training-backend.h. precision: of the matrix products and convolutions, whose operands and sums
- * are floats in memory in all of them; not NLSH_FP16. deterministic: the same call gives the same bytes again on the
- * same device. The vectors stay as they are until close_training: where they do not fit on the device, each
- * batch's rows are copied there. */
+/* As cpu/classifier/training-backend.h. precision: of the matrix products and convolutions, whose operands
+ * and sums are floats in memory in all of them; not NLSH_FP16. deterministic: the same call gives the same
+ * bytes again on the same device. The vectors stay as they are until close_training: where they do not fit on
+ * the device, each batch's rows are copied there. */
 typedef struct NlshTrainingRequest {
   int32_t device;
   int32_t precision;
@@ -230,7 +230,8 @@ typedef struct NlshScore {
   uint64_t hits, rows, neighbors_found, neighbors;
 } NlshScore;
 
-/* Flat arrays as in cpu/classifier: parameters, buffers, and the optimizer's running values, slot after slot. */
+/* Flat arrays as in cpu/classifier: parameters, buffers, and the optimizer's running values, slot after slot.
+ */
 typedef struct NlshTrainingState {
   float *parameters, *buffers, *slots;
   uint64_t* steps;

@@ -11,6 +11,8 @@ test('the arithmetic of the CUDA engine is right', (t) => {
   t.teardown(() => rmSync(folder, { recursive: true, force: true }))
   const program = join(folder, 'host')
   const flags = ['-std=c++20', '-O2', '-Wall', '-Wextra', '-Werror', '-pthread']
-  execFileSync(process.env['CXX'] ?? 'c++', [...flags, 'test/native/cuda/host.cpp', '-o', program], { encoding: 'utf8' })
+  execFileSync(process.env['CXX'] ?? 'c++', [...flags, 'test/native/cuda/host.cpp', '-o', program], {
+    encoding: 'utf8'
+  })
   t.regex(execFileSync(program, { encoding: 'utf8' }), /is right/)
 })

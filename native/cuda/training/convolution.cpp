@@ -56,8 +56,8 @@ class Descriptor {
 
 using Tensor = Descriptor<cudnnTensorDescriptor_t, cudnnCreateTensorDescriptor, cudnnDestroyTensorDescriptor>;
 using Filter = Descriptor<cudnnFilterDescriptor_t, cudnnCreateFilterDescriptor, cudnnDestroyFilterDescriptor>;
-using Description =
-    Descriptor<cudnnConvolutionDescriptor_t, cudnnCreateConvolutionDescriptor, cudnnDestroyConvolutionDescriptor>;
+using Description = Descriptor<cudnnConvolutionDescriptor_t, cudnnCreateConvolutionDescriptor,
+                               cudnnDestroyConvolutionDescriptor>;
 
 void describe(const Tensor& tensor, std::size_t rows, const NlshShape& shape) {
   NLSH_CHECK(cudnnSetTensor4dDescriptor(tensor, CUDNN_TENSOR_NCHW, CUDNN_DATA_FLOAT, static_cast<int>(rows),
@@ -95,25 +95,25 @@ class Convolution final : public Layer {
 
   void forward(std::size_t rows, bool) override {
     const Plan& plan = planFor(rows);
-    NLSH_CHECK(cudnnConvolutionForward(handle(), &one, plan.in, place_.in, filter_, place_.weight, description_,
-                                       plan.forward, plan.workspace.data(), plan.workspace.bytes(), &zero, plan.out,
-                                       place_.out));
+    NLSH_CHECK(cudnnConvolutionForward(handle(), &one, plan.in, place_.in, filter_, place_.weight,
+                                       description_, plan.forward, plan.workspace.data(),
+                                       plan.workspace.bytes(), &zero, plan.out, place_.out));
     if (place_.bias)
       NLSH_CHECK(cudnnAddTensor(handle(), &one, bias_, place_.bias, &one, plan.out, place_.out));
   }
 
   void backward(std::size_t rows) override {
     const Plan& plan = planFor(rows);
-    NLSH_CHECK(cudnnConvolutionBackwardFilter(handle(), &one, plan.in, place_.in, plan.out, place_.outGradient,
-                                              description_, plan.weightGradient, plan.workspace.data(),
-                                              plan.workspace.bytes(), &zero, filter_, place_.weightGradient));
+    NLSH_CHECK(cudnnConvolutionBackwardFilter(
+        handle(), &one, plan.in, place_.in, plan.out, place_.outGradient, description_, plan.weightGradient,
+        plan.workspace.data(), plan.workspace.bytes(), &zero, filter_, place_.weightGradient));
     if (place_.bias)
       NLSH_CHECK(cudnnConvolutionBackwardBias(handle(), &one, plan.out, place_.outGradient, &zero, bias_,
                                               place_.biasGradient));
     if (!place_.inGradient) return;
-    NLSH_CHECK(cudnnConvolutionBackwardData(handle(), &one, filter_, place_.weight, plan.out, place_.outGradient,
-                                            description_, plan.inGradient, plan.workspace.data(),
-                                            plan.workspace.bytes(), &zero, plan.in, place_.inGradient));
+    NLSH_CHECK(cudnnConvolutionBackwardData(
+        handle(), &one, filter_, place_.weight, plan.out, place_.outGradient, description_, plan.inGradient,
+        plan.workspace.data(), plan.workspace.bytes(), &zero, plan.in, place_.inGradient));
   }
 
  private:
@@ -128,7 +128,8 @@ class Convolution final : public Layer {
 
   cudnnHandle_t handle() const { return context_.dnn->handle(); }
 
-  /// The fastest of what cuDNN offers, which is sorted by that, within the bounds on memory and repeatability.
+  /// The fastest of what cuDNN offers, which is sorted by that, within the bounds on memory and
+  /// repeatability.
   template <typename Performance>
   Performance choose(const Performance* offers, int count) const {
     constexpr std::size_t mostBytes = std::size_t{1} << 30;
@@ -138,7 +139,8 @@ class Convolution final : public Layer {
     };
     const Performance* const found = std::find_if(offers, offers + count, fits);
     if (found == offers + count)
-      throw Failure(NLSH_FAILED, "cuDNN has no algorithm for this convolution; engine 'native' trains it", "layers");
+      throw Failure(NLSH_FAILED, "cuDNN has no algorithm for this convolution; engine 'native' trains it",
+                    "layers");
     return *found;
   }
 
@@ -151,16 +153,18 @@ class Convolution final : public Layer {
     int count = 0;
     std::array<cudnnConvolutionFwdAlgoPerf_t, CUDNN_CONVOLUTION_FWD_ALGO_COUNT> forwards;
     NLSH_CHECK(cudnnGetConvolutionForwardAlgorithm_v7(handle(), plan.in, filter_, description_, plan.out,
-                                                      static_cast<int>(forwards.size()), &count, forwards.data()));
+                                                      static_cast<int>(forwards.size()), &count,
+                                                      forwards.data()));
     const auto forward = choose(forwards.data(), count);
     std::array<cudnnConvolutionBwdFilterAlgoPerf_t, CUDNN_CONVOLUTION_BWD_FILTER_ALGO_COUNT> weights;
-    NLSH_CHECK(cudnnGetConvolutionBackwardFilterAlgorithm_v7(handle(), plan.in, plan.out, description_, filter_,
-                                                             static_cast<int>(weights.size()), &count,
-                                                             weights.data()));
+    NLSH_CHECK(cudnnGetConvolutionBackwardFilterAlgorithm_v7(handle(), plan.in, plan.out, description_,
+                                                             filter_, static_cast<int>(weights.size()),
+                                                             &count, weights.data()));
     const auto weight = choose(weights.data(), count);
     std::array<cudnnConvolutionBwdDataAlgoPerf_t, CUDNN_CONVOLUTION_BWD_DATA_ALGO_COUNT> inputs;
     NLSH_CHECK(cudnnGetConvolutionBackwardDataAlgorithm_v7(handle(), filter_, plan.out, description_, plan.in,
-                                                           static_cast<int>(inputs.size()), &count, inputs.data()));
+                                                           static_cast<int>(inputs.size()), &count,
+                                                           inputs.data()));
     const auto input = choose(inputs.data(), count);
     plan.forward = forward.algo;
     plan.weightGradient = weight.algo;
@@ -180,7 +184,8 @@ class Convolution final : public Layer {
 
 }  // namespace
 
-std::unique_ptr<Layer> makeConvolution(const LayerContext& context, const NlshLayer& layer, const Place& place) {
+std::unique_ptr<Layer> makeConvolution(const LayerContext& context, const NlshLayer& layer,
+                                       const Place& place) {
   return std::make_unique<Convolution>(context, layer, place);
 }
 

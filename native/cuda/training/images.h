@@ -19,7 +19,9 @@ struct Windows {
   NLSH_BOTH std::size_t inPixels() const { return static_cast<std::size_t>(inHeight) * inWidth; }
   NLSH_BOTH std::size_t outPixels() const { return static_cast<std::size_t>(outHeight) * outWidth; }
   /// Of a pixel in its window's average.
-  NLSH_BOTH float share() const { return 1.0F / static_cast<float>(static_cast<std::size_t>(kernel) * kernel); }
+  NLSH_BOTH float share() const {
+    return 1.0F / static_cast<float>(static_cast<std::size_t>(kernel) * kernel);
+  }
 };
 
 /// Half-open.
@@ -48,7 +50,8 @@ NLSH_BOTH void forPixels(const Windows& windows, std::size_t window, const Body&
   const auto x = static_cast<std::int32_t>(window % windows.outWidth);
   const Span lines = pixelsOf(windows, y, windows.inHeight), columns = pixelsOf(windows, x, windows.inWidth);
   for (std::int32_t line = lines.begin; line < lines.end; ++line) {
-    for (std::int32_t column = columns.begin; column < columns.end; ++column) body(line * windows.inWidth + column);
+    for (std::int32_t column = columns.begin; column < columns.end; ++column)
+      body(line * windows.inWidth + column);
   }
 }
 
@@ -60,7 +63,8 @@ NLSH_BOTH void forWindows(const Windows& windows, std::size_t pixel, const Body&
   const Span lines = windowsOver(windows, y, windows.outHeight);
   const Span columns = windowsOver(windows, x, windows.outWidth);
   for (std::int32_t line = lines.begin; line < lines.end; ++line) {
-    for (std::int32_t column = columns.begin; column < columns.end; ++column) body(line * windows.outWidth + column);
+    for (std::int32_t column = columns.begin; column < columns.end; ++column)
+      body(line * windows.outWidth + column);
   }
 }
 
@@ -91,7 +95,8 @@ NLSH_BOTH inline float averageOf(const Windows& windows, const float* plane, std
   return sum;
 }
 
-NLSH_BOTH inline float averagePoolGradient(const Windows& windows, const float* outGradient, std::size_t pixel) {
+NLSH_BOTH inline float averagePoolGradient(const Windows& windows, const float* outGradient,
+                                           std::size_t pixel) {
   const float share = windows.share();
   float sum = 0;
   forWindows(windows, pixel, [&](std::int32_t window) { sum += share * outGradient[window]; });
@@ -123,9 +128,10 @@ struct ChannelFactors {
 
 /// Of a batch in training; updates the running mean and the running, unbiased, variance.
 template <typename Lanes>
-NLSH_BOTH ChannelFactors normalizerOfBatch(const Lanes& lanes, const BatchNormRule& rule, const Channels& shape,
-                                           std::size_t channel, const float* in, float weight, float bias,
-                                           float& runningMean, float& runningVariance) {
+NLSH_BOTH ChannelFactors normalizerOfBatch(const Lanes& lanes, const BatchNormRule& rule,
+                                           const Channels& shape, std::size_t channel, const float* in,
+                                           float weight, float bias, float& runningMean,
+                                           float& runningVariance) {
   const std::size_t numbers = shape.count();
   const auto count = static_cast<double>(numbers);
   double sum = 0, squares = 0;
@@ -154,8 +160,8 @@ NLSH_BOTH inline ChannelFactors normalizerInUse(const BatchNormRule& rule, float
 /// Fills in how the gradient leads back, and gives the gradients of weight and bias.
 template <typename Lanes>
 NLSH_BOTH void leadBack(const Lanes& lanes, const Channels& shape, std::size_t channel, const float* in,
-                        const float* outGradient, float weight, ChannelFactors& factors, float& weightGradient,
-                        float& biasGradient) {
+                        const float* outGradient, float weight, ChannelFactors& factors,
+                        float& weightGradient, float& biasGradient) {
   const std::size_t numbers = shape.count();
   const auto count = static_cast<double>(numbers);
   double gradients = 0, products = 0;

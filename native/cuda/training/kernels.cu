@@ -1,5 +1,4 @@
 #include "kernels.h"
-
 #include "launch.h"
 
 namespace neural_lsh::cuda {
@@ -42,8 +41,9 @@ void addNormalizer(const DeviceSet& set, const Judgement& judgement, std::size_t
                    const Stream& stream) {
   forEachBlock(1, stream, "addNormalizer", [=] NLSH_DEVICE(const auto& lanes, std::size_t) {
     double part = 0;
-    forOwned(lanes, rows,
-             [&](std::size_t i) { part += rowNormalizer(judgement.rule, set.bins, targetOf(set, judgement, i)); });
+    forOwned(lanes, rows, [&](std::size_t i) {
+      part += rowNormalizer(judgement.rule, set.bins, targetOf(set, judgement, i));
+    });
     const double normalizer = lanes.sum(part);
     if (lanes.index() != 0) return;
     sums->normalizer += normalizer;
@@ -65,8 +65,8 @@ void judge(const DeviceSet& set, const Judgement& judgement, const RowsAtWork& r
   });
 }
 
-void countNeighbors(const DeviceSet& set, const Judgement& judgement, const RowsAtWork& rows, const float* logits,
-                    std::size_t probes, const Stream& stream) {
+void countNeighbors(const DeviceSet& set, const Judgement& judgement, const RowsAtWork& rows,
+                    const float* logits, std::size_t probes, const Stream& stream) {
   forEachBlock(rows.count, stream, "countNeighbors", [=] NLSH_DEVICE(const auto& lanes, std::size_t i) {
     const std::int32_t* const neighbors = set.neighbors + rows.at(i) * set.neighborsPerRow;
     std::uint32_t found = 0;
@@ -173,15 +173,16 @@ void maxPoolGradients(const Windows& windows, const std::int32_t* winners, const
   });
 }
 
-void averagePool(const Windows& windows, const float* in, std::size_t planes, float* out, const Stream& stream) {
+void averagePool(const Windows& windows, const float* in, std::size_t planes, float* out,
+                 const Stream& stream) {
   const std::size_t pixels = windows.outPixels();
   forEach(planes * pixels, stream, "averagePool", [=] NLSH_DEVICE(std::size_t i) {
     out[i] = averageOf(windows, in + i / pixels * windows.inPixels(), i % pixels);
   });
 }
 
-void averagePoolGradients(const Windows& windows, const float* outGradient, std::size_t planes, float* inGradient,
-                          const Stream& stream) {
+void averagePoolGradients(const Windows& windows, const float* outGradient, std::size_t planes,
+                          float* inGradient, const Stream& stream) {
   const std::size_t pixels = windows.inPixels();
   forEach(planes * pixels, stream, "averagePoolGradients", [=] NLSH_DEVICE(std::size_t i) {
     inGradient[i] = averagePoolGradient(windows, outGradient + i / pixels * windows.outPixels(), i % pixels);
@@ -189,14 +190,15 @@ void averagePoolGradients(const Windows& windows, const float* outGradient, std:
 }
 
 void normalizeBatch(const BatchNormRule& rule, const Channels& shape, bool training, const float* parameters,
-                    float* buffers, const float* in, ChannelFactors* factors, float* out, const Stream& stream) {
+                    float* buffers, const float* in, ChannelFactors* factors, float* out,
+                    const Stream& stream) {
   const std::size_t channels = shape.channels;
   forEachBlock(channels, stream, "normalizeBatch", [=] NLSH_DEVICE(const auto& lanes, std::size_t c) {
     const float weight = parameters[c], bias = parameters[channels + c];
     float &mean = buffers[c], &variance = buffers[channels + c];
-    const ChannelFactors found = training
-                                     ? normalizerOfBatch(lanes, rule, shape, c, in, weight, bias, mean, variance)
-                                     : normalizerInUse(rule, weight, bias, mean, variance);
+    const ChannelFactors found =
+        training ? normalizerOfBatch(lanes, rule, shape, c, in, weight, bias, mean, variance)
+                 : normalizerInUse(rule, weight, bias, mean, variance);
     if (lanes.index() == 0) factors[c] = found;
     forOwned(lanes, shape.count(), [&](std::size_t i) {
       const std::size_t at = shape.at(c, i);
@@ -214,14 +216,16 @@ void normalizationGradients(const Channels& shape, const float* parameters, cons
              parameterGradient[channels + c]);
   });
   if (inGradient == nullptr) return;
-  forEach(shape.rows * channels * shape.pixels, stream, "normalizationGradients", [=] NLSH_DEVICE(std::size_t i) {
-    const ChannelFactors& channel = factors[i / shape.pixels % channels];
-    inGradient[i] = outGradient[i] * channel.scale + (in[i] - channel.center) * channel.slope + channel.constant;
-  });
+  forEach(shape.rows * channels * shape.pixels, stream, "normalizationGradients",
+          [=] NLSH_DEVICE(std::size_t i) {
+            const ChannelFactors& channel = factors[i / shape.pixels % channels];
+            inGradient[i] =
+                outGradient[i] * channel.scale + (in[i] - channel.center) * channel.slope + channel.constant;
+          });
 }
 
-void stepOptimizer(const OptimizerRule& rule, double clipNorm, const Batch* batch, const OptimizerArrays& arrays,
-                   const Stream& stream) {
+void stepOptimizer(const OptimizerRule& rule, double clipNorm, const Batch* batch,
+                   const OptimizerArrays& arrays, const Stream& stream) {
   const std::size_t count = arrays.parameters;
   if (clipNorm > 0) {
     forEachBlock(normParts, stream, "sumSquares", [=] NLSH_DEVICE(const auto& lanes, std::size_t part) {

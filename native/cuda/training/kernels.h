@@ -1,5 +1,5 @@
-// The training's own kernels, started on a stream; all pointers are the device's. Everything that changes from batch
-// to batch is read from the device's memory, so that a recorded step can be repeated.
+// The training's own kernels, started on a stream; all pointers are the device's. Everything that changes
+// from batch to batch is read from the device's memory, so that a recorded step can be repeated.
 #pragma once
 
 #include <cstddef>
@@ -45,7 +45,9 @@ struct RowsAtWork {
   const Batch* batch;
   std::size_t count;
 
-  NLSH_BOTH std::size_t at(std::size_t i) const { return static_cast<std::size_t>(numbers[batch->firstRow + i]); }
+  NLSH_BOTH std::size_t at(std::size_t i) const {
+    return static_cast<std::size_t>(numbers[batch->firstRow + i]);
+  }
 };
 
 /// brought: the rows' vectors in order, or null where the set has them.
@@ -70,8 +72,8 @@ void addNormalizer(const DeviceSet& set, const Judgement& judgement, std::size_t
 void judge(const DeviceSet& set, const Judgement& judgement, const RowsAtWork& rows, const float* logits,
            float* gradient, const Sums* sums, const Stream& stream);
 /// Those that lie in the `probes` bins with the largest logits.
-void countNeighbors(const DeviceSet& set, const Judgement& judgement, const RowsAtWork& rows, const float* logits,
-                    std::size_t probes, const Stream& stream);
+void countNeighbors(const DeviceSet& set, const Judgement& judgement, const RowsAtWork& rows,
+                    const float* logits, std::size_t probes, const Stream& stream);
 /// Adds what was found for the rows to the sums.
 void addJudgement(const Judgement& judgement, std::size_t rows, bool withNeighbors, Sums* sums,
                   const Stream& stream);
@@ -85,7 +87,8 @@ inline constexpr std::size_t columnParts = 32;
 void sumColumns(const float* values, std::size_t rows, std::size_t columns, float* parts, float* sums,
                 const Stream& stream);
 
-void activateAll(const ActivationRule& rule, const float* in, std::size_t count, float* out, const Stream& stream);
+void activateAll(const ActivationRule& rule, const float* in, std::size_t count, float* out,
+                 const Stream& stream);
 /// inGradient may be outGradient.
 void activationGradients(const ActivationRule& rule, const float* kept, const float* outGradient,
                          std::size_t count, float* inGradient, const Stream& stream);
@@ -101,13 +104,15 @@ void maxPool(const Windows& windows, const float* in, std::size_t planes, float*
              const Stream& stream);
 void maxPoolGradients(const Windows& windows, const std::int32_t* winners, const float* outGradient,
                       std::size_t planes, float* inGradient, const Stream& stream);
-void averagePool(const Windows& windows, const float* in, std::size_t planes, float* out, const Stream& stream);
-void averagePoolGradients(const Windows& windows, const float* outGradient, std::size_t planes, float* inGradient,
-                          const Stream& stream);
+void averagePool(const Windows& windows, const float* in, std::size_t planes, float* out,
+                 const Stream& stream);
+void averagePoolGradients(const Windows& windows, const float* outGradient, std::size_t planes,
+                          float* inGradient, const Stream& stream);
 
 /// parameters: weight, then bias; buffers: running mean, then running variance; factors: one a channel.
 void normalizeBatch(const BatchNormRule& rule, const Channels& shape, bool training, const float* parameters,
-                    float* buffers, const float* in, ChannelFactors* factors, float* out, const Stream& stream);
+                    float* buffers, const float* in, ChannelFactors* factors, float* out,
+                    const Stream& stream);
 /// inGradient may be null.
 void normalizationGradients(const Channels& shape, const float* parameters, const float* in,
                             const float* outGradient, ChannelFactors* factors, float* parameterGradient,
@@ -116,8 +121,8 @@ void normalizationGradients(const Channels& shape, const float* parameters, cons
 /// Parts in which the gradient's squares are summed up.
 inline constexpr std::size_t normParts = 256;
 
-/// A step for all parameters. slots: two pointers, null where the optimizer has fewer. squares: room for normParts
-/// numbers.
+/// A step for all parameters. slots: two pointers, null where the optimizer has fewer. squares: room for
+/// normParts numbers.
 struct OptimizerArrays {
   std::size_t parameters;
   float* values;
@@ -125,7 +130,7 @@ struct OptimizerArrays {
   float *firstSlots, *secondSlots;
   double* squares;
 };
-void stepOptimizer(const OptimizerRule& rule, double clipNorm, const Batch* batch, const OptimizerArrays& arrays,
-                   const Stream& stream);
+void stepOptimizer(const OptimizerRule& rule, double clipNorm, const Batch* batch,
+                   const OptimizerArrays& arrays, const Stream& stream);
 
 }  // namespace neural_lsh::cuda

@@ -15,7 +15,8 @@ namespace neural_lsh::cuda {
 template <typename Body>
 __global__ void __launch_bounds__(Block::count) forEachKernel(std::size_t count, Body body) {
   const std::size_t stride = static_cast<std::size_t>(gridDim.x) * Block::count;
-  for (std::size_t i = static_cast<std::size_t>(blockIdx.x) * Block::count + threadIdx.x; i < count; i += stride) {
+  for (std::size_t i = static_cast<std::size_t>(blockIdx.x) * Block::count + threadIdx.x; i < count;
+       i += stride) {
     body(i);
   }
 }

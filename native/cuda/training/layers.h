@@ -1,5 +1,5 @@
-// The layers of a network on the device. Where each reads and writes stays the same from step to step, so that a
-// step can be recorded and repeated.
+// The layers of a network on the device. Where each reads and writes stays the same from step to step, so
+// that a step can be recorded and repeated.
 #pragma once
 
 #include <cstddef>
@@ -42,13 +42,13 @@ class Layer {
 
   /// From `in` to `out`.
   virtual void forward(std::size_t rows, bool training) = 0;
-  /// From outGradient, which may be used up, to inGradient and the parameters' gradients; of the rows that went
-  /// forward last, in training.
+  /// From outGradient, which may be used up, to inGradient and the parameters' gradients; of the rows that
+  /// went forward last, in training.
   virtual void backward(std::size_t rows) = 0;
 };
 
-/// A linear layer, and the ReLU behind it if there is one. Where cuBLASLt can, bias and ReLU are done along with the
-/// product, and the way back through a ReLU along with that of the linear layer behind it.
+/// A linear layer, and the ReLU behind it if there is one. Where cuBLASLt can, bias and ReLU are done along
+/// with the product, and the way back through a ReLU along with that of the linear layer behind it.
 class Linear final : public Layer {
  public:
   /// before: the linear layer with a ReLU whose output enters here, or null.
@@ -83,6 +83,7 @@ class Linear final : public Layer {
 std::unique_ptr<Layer> makeLayer(const LayerContext& context, const NlshLayer& layer, std::size_t number,
                                  const Place& place);
 /// By cuDNN, which the context must have.
-std::unique_ptr<Layer> makeConvolution(const LayerContext& context, const NlshLayer& layer, const Place& place);
+std::unique_ptr<Layer> makeConvolution(const LayerContext& context, const NlshLayer& layer,
+                                       const Place& place);
 
 }  // namespace neural_lsh::cuda

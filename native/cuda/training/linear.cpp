@@ -8,15 +8,16 @@ namespace {
 
 /// What may be done along with the product, the most first; the rest is done by kernels of ours.
 std::span<const Along> waysForward(bool bias, bool relu) {
-  static constexpr std::array withBias = {Along::addVectorReluAndMask, Along::addVectorAndRelu, Along::addVector,
-                                          Along::nothing};
+  static constexpr std::array withBias = {Along::addVectorReluAndMask, Along::addVectorAndRelu,
+                                          Along::addVector, Along::nothing};
   static constexpr std::array withoutBias = {Along::reluAndMask, Along::relu, Along::nothing};
   const std::span<const Along> ways = bias ? std::span<const Along>(withBias) : withoutBias;
   return ways.subspan(relu ? 0 : 2);
 }
 
 bool addsVector(Along along) {
-  return along == Along::addVector || along == Along::addVectorAndRelu || along == Along::addVectorReluAndMask;
+  return along == Along::addVector || along == Along::addVectorAndRelu ||
+         along == Along::addVectorReluAndMask;
 }
 
 bool doesRelu(Along along) {
@@ -29,7 +30,8 @@ bool makesMask(Along along) {
 
 }  // namespace
 
-Linear::Linear(const LayerContext& context, const NlshLayer& layer, const Place& place, bool relu, Linear* before)
+Linear::Linear(const LayerContext& context, const NlshLayer& layer, const Place& place, bool relu,
+               Linear* before)
     : context_(context),
       place_(place),
       inputs_(layer.in.channels),

@@ -18,8 +18,8 @@ class Network {
   /// For up to maxRows rows at once. Throws badArgument for layers that cannot be trained here.
   Network(std::span<const NlshLayer> layers, std::size_t maxRows, LayerContext context);
 
-  /// What enters, rows x inputs; what leaves; and the loss's gradient with respect to that, which is to be written
-  /// before `backward`.
+  /// What enters, rows x inputs; what leaves; and the loss's gradient with respect to that, which is to be
+  /// written before `backward`.
   float* inputs() { return values_.front(); }
   const float* outputs() const { return values_.back(); }
   float* outputGradient() { return outputGradient_; }

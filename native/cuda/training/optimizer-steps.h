@@ -129,7 +129,8 @@ NLSH_BOTH inline void takeStep(const OptimizerRule& rule, const OptimizerFactors
       second = rule.secondDecay * second + rule.secondRate * (gradient * gradient);
       const float root = std::sqrt(second) * factors.rootCorrection + rule.epsilon;
       const bool isNadam = rule.type == NLSH_NADAM;
-      value -= (isNadam ? factors.gradientRate * gradient + factors.momentRate * first : factors.stepSize * first) /
+      value -= (isNadam ? factors.gradientRate * gradient + factors.momentRate * first
+                        : factors.stepSize * first) /
                root;
     }
   }

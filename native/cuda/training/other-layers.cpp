@@ -1,5 +1,5 @@
-// The layers whose work kernels of ours do: what they give is to the last rounding what the CPU's give, NaN and equal
-// numbers included, which cuDNN does not promise.
+// The layers whose work kernels of ours do: what they give is to the last rounding what the CPU's give, NaN
+// and equal numbers included, which cuDNN does not promise.
 #include "layers.h"
 
 namespace neural_lsh::cuda {
@@ -83,8 +83,8 @@ class Dropout final : public Layer {
 
 Windows windowsOf(const NlshLayer& layer) {
   const auto size = [](std::size_t value) { return static_cast<std::int32_t>(value); };
-  return {size(layer.in.height),  size(layer.in.width), size(layer.out.height), size(layer.out.width),
-          size(layer.kernel), size(layer.stride),   size(layer.padding)};
+  return {size(layer.in.height), size(layer.in.width), size(layer.out.height), size(layer.out.width),
+          size(layer.kernel),    size(layer.stride),   size(layer.padding)};
 }
 
 class MaxPool final : public Layer {

@@ -1,5 +1,5 @@
-// Where the flat parameters lie on the device: each weight and each bias begins where cuBLASLt likes it best. What is
-// between them is 0, and stays so: its gradient is.
+// Where the flat parameters lie on the device: each weight and each bias begins where cuBLASLt likes it best.
+// What is between them is 0, and stays so: its gradient is.
 #pragma once
 
 #include <algorithm>

@@ -1,5 +1,5 @@
-// Products of float matrices by cuBLASLt, with what training wants done along with them: bias, ReLU and its mask,
-// and the sums that are a bias's gradient.
+// Products of float matrices by cuBLASLt, with what training wants done along with them: bias, ReLU and its
+// mask, and the sums that are a bias's gradient.
 #pragma once
 
 #include <cstddef>
@@ -16,17 +16,17 @@ struct FloatMatrix {
   std::size_t rows, columns;
 };
 
-/// What is done along with a product; `vector` has a number for each column of the result, but for sumRows one for
-/// each row.
+/// What is done along with a product; `vector` has a number for each column of the result, but for sumRows
+/// one for each row.
 enum class Along {
   nothing,
   addVector,
   relu,
   addVectorAndRelu,
-  reluAndMask,           // the mask says where the result is above 0
+  reluAndMask,  // the mask says where the result is above 0
   addVectorReluAndMask,
-  applyMask,             // the result is 0 where the mask says so
-  sumRows                // of the left matrix of transposedLeft: the vector becomes the sums of its columns
+  applyMask,  // the result is 0 where the mask says so
+  sumRows     // of the left matrix of transposedLeft: the vector becomes the sums of its columns
 };
 
 /// What is multiplied, and where to: the same in every call.

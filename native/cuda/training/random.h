@@ -1,5 +1,5 @@
-// The numbers of core/random.h, each by itself: the generator's state is its seed plus a multiple of a constant,
-// so that thread i can draw number i without those before it.
+// The numbers of core/random.h, each by itself: the generator's state is its seed plus a multiple of a
+// constant, so that thread i can draw number i without those before it.
 #pragma once
 
 #include <cmath>

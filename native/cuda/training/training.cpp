@@ -131,10 +131,8 @@ void Training::bringSet(const NlshTrainingRequest& request) {
     for (Bringing& bringing : bringings_) bringing.memory.require(capacity_ * columns);
   }
   staging.stream().synchronize();
-  set_ = {vectors_.data(),           columns,
-          labels_.data(),            neighbors_.data(),
-          request.neighbors_per_row, request.soft_labels,
-          request.bins};
+  set_ = {vectors_.data(),     columns,     labels_.data(), neighbors_.data(), request.neighbors_per_row,
+          request.soft_labels, request.bins};
 }
 
 Batch Training::batchOf(std::size_t firstRow, double learningRate, std::uint64_t seed) {

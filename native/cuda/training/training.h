@@ -1,5 +1,5 @@
-// Training on the device, as interface.h offers it: what a mini-batch goes through, from the vectors to the step of
-// the optimizer. Nothing is waited for between batches; their sums are read once a call.
+// Training on the device, as interface.h offers it: what a mini-batch goes through, from the vectors to the
+// step of the optimizer. Nothing is waited for between batches; their sums are read once a call.
 #pragma once
 
 #include <array>
@@ -38,8 +38,8 @@ class Training {
   explicit Training(const NlshTrainingRequest& request);
 
   class Recording;
-  /// How the steps of a number of rows are done: the first one kernel by kernel, so that all is loaded and allocated;
-  /// the next is recorded.
+  /// How the steps of a number of rows are done: the first one kernel by kernel, so that all is loaded and
+  /// allocated; the next is recorded.
   struct Steps {
     bool wasDone = false;
     std::unique_ptr<Recording> recording;

@@ -6,13 +6,18 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test from 'ava'
 
-test('the arithmetic of the CUDA engine is right', (t) => {
-  const folder = mkdtempSync(join(tmpdir(), 'neural-lsh-cuda-'))
-  t.teardown(() => rmSync(folder, { recursive: true, force: true }))
-  const program = join(folder, 'host')
-  const flags = ['-std=c++20', '-O2', '-Wall', '-Wextra', '-Werror', '-pthread']
-  execFileSync(process.env['CXX'] ?? 'c++', [...flags, 'test/native/cuda/host.cpp', '-o', program], {
-    encoding: 'utf8'
+for (const [program, what] of [
+  ['host', 'arithmetic'],
+  ['training', 'training']
+] as const) {
+  test(`the ${what} of the CUDA engine is right`, (t) => {
+    const folder = mkdtempSync(join(tmpdir(), 'neural-lsh-cuda-'))
+    t.teardown(() => rmSync(folder, { recursive: true, force: true }))
+    const file = join(folder, program)
+    const flags = ['-std=c++20', '-O2', '-Wall', '-Wextra', '-Werror', '-pthread']
+    execFileSync(process.env['CXX'] ?? 'c++', [...flags, `test/native/cuda/${program}.cpp`, '-o', file], {
+      encoding: 'utf8'
+    })
+    t.regex(execFileSync(file, { encoding: 'utf8' }), /is right/)
   })
-  t.regex(execFileSync(program, { encoding: 'utf8' }), /is right/)
-})
+}

@@ -14,15 +14,20 @@ import { type CudaDevice, createNativeEngine, loadAddon, type OpenedCuda, packag
 const exactGraphWork = 1e15
 const selectionWork = 32
 
-/** Of the matrix products: those that propose neighbors, of which what is returned is exact with any, and those of
- * training. */
+/** Of the matrix products that propose neighbors; what is returned is exact with any. */
 const precision = 'tf32'
+
+export interface CudaOptions {
+  device: number
+  /** Of the matrix products of training, whose sums are floats with any: how far their factors are rounded. */
+  trainingPrecision?: 'fp32' | 'tf32' | 'bf16'
+}
 
 /**
  * Rejects with EngineError, which says why and what cures it, where there is no library, no cuBLAS, no cuDNN, no driver
  * or no device; with ArgumentError where there is no device of that number.
  */
-export async function createCudaEngine({ device }: { device: number }): Promise<Engine> {
+export async function createCudaEngine({ device, trainingPrecision = 'tf32' }: CudaOptions): Promise<Engine> {
   const addon = loadAddon()
   const native = createNativeEngine()
   const { library, versions, devices } = await open(addon.openCuda)
@@ -45,7 +50,8 @@ export async function createCudaEngine({ device }: { device: number }): Promise<
       run(addon.cudaFindNeighbors, { ...place, vectors, queries, dimensions, metric, k }, job),
     async trainClassifier(request, job) {
       try {
-        const trained = await run(addon.cudaTrainClassifier, { ...place, ...request, deterministic: true }, job)
+        const how = { ...place, precision: trainingPrecision, deterministic: true }
+        const trained = await run(addon.cudaTrainClassifier, { ...how, ...request }, job)
         return { network: request.network, ...trained }
       } catch (error) {
         if (!warnsOf(error)) throw error

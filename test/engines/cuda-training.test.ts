@@ -12,7 +12,7 @@ import { readWords, type TrainingData, trainingRequest, withoutSeconds } from '.
 
 const job = { threads: 1 }
 const native = createNativeEngine()
-const create = () => createCudaEngine({ device: 0 })
+const create = () => createCudaEngine({ device: 0, trainingPrecision: 'fp32' })
 const emulated = await withEnvironment({ NEURAL_LSH_CUDA_LIBRARY: emulatedCuda() }, create)
 const engines: [string, Engine][] = [['emulated', emulated]]
 if (process.env.NEURAL_LSH_TEST_CUDA) engines.push(['cuda', await create()])

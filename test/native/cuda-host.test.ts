@@ -15,7 +15,7 @@ for (const [program, what] of [
     t.teardown(() => rmSync(folder, { recursive: true, force: true }))
     const file = join(folder, program)
     const flags = ['-std=c++20', '-O2', '-Wall', '-Wextra', '-Werror', '-pthread']
-    execFileSync(process.env['CXX'] ?? 'c++', [...flags, `test/native/cuda/${program}.cpp`, '-o', file], {
+    execFileSync(process.env.CXX ?? 'c++', [...flags, `test/native/cuda/${program}.cpp`, '-o', file], {
       encoding: 'utf8'
     })
     t.regex(execFileSync(file, { encoding: 'utf8' }), /is right/)

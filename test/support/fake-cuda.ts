@@ -59,7 +59,14 @@ export function emulatedCuda(): string {
   const sources = parts.map((part) => join(root, 'native', 'cuda', 'training', `${part}.cpp`))
   const warnings = ['-Wall', '-Wextra', '-Werror']
   const options = ['-std=c++20', '-O1', ...warnings, '-shared', '-fPIC', '-fvisibility=hidden', `-I${emulation}`]
-  const files = ['-x', 'c++', join(emulation, 'emulation.cpp'), ...sources]
+  const files = [
+    '-include',
+    join(emulation, 'host-launch.h'),
+    '-x',
+    'c++',
+    join(emulation, 'emulation.cpp'),
+    ...sources
+  ]
   execFileSync(process.env.CXX || 'c++', [...options, ...files, '-o', join(folder, 'neural_lsh_cuda.so')], {
     stdio: ['ignore', 'inherit', 'inherit']
   })

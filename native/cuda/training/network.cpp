@@ -51,6 +51,7 @@ Network::Network(std::span<const NlshLayer> layers, std::size_t maxRows, LayerCo
       buffers_(buffersOf(layers)) {
   checkTrainable(layers);
   if (layout_.deviceSize() > 0) fillZeros(gradient_.data(), gradient_.size(), context.stream);
+  context.stream.synchronize();  // should anything fail from here on, the memory is free to go
   if (std::ranges::any_of(layers, [](const NlshLayer& layer) { return layer.type == NLSH_CONV2D; }))
     context.dnn = makeDnn(context.stream);
   allocateValues(layers, maxRows);

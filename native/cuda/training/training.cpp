@@ -8,8 +8,9 @@
 namespace neural_lsh::cuda {
 namespace {
 
-/// Rows that pass at once where nothing is learned, at least: small batches need not make looking on slow.
-constexpr std::size_t passRows = 2048;
+/// Rows that pass at once where nothing is learned, at least, as far as they are not too wide: small batches
+/// need not make looking on slow.
+constexpr std::size_t passRows = 2048, passNumbers = std::size_t{1} << 24;
 /// What is uploaded together, at most.
 constexpr std::size_t uploadRows = std::size_t{1} << 16, uploadBatches = 256;
 /// Of the device's memory, left to what is allocated later.
@@ -35,39 +36,15 @@ void checkRequest(const NlshTrainingRequest& request) {
     throw badArgument("batchSize", "must be at least 1, as must be the vectors");
 }
 
+std::size_t rowsAtOnce(const NlshTrainingRequest& request) {
+  std::size_t widest = request.vectors.columns;
+  for (const auto& layer : layersOf(request))
+    widest = std::max(widest, layer.out.channels * layer.out.height * layer.out.width);
+  const std::size_t rows = std::max(request.batch_rows, std::min(passRows, passNumbers / widest));
+  return std::min(rows, request.vectors.rows);
+}
+
 }  // namespace
-
-/// A step as the device repeats it by itself.
-class Training::Recording {
- public:
-  template <typename Body>
-  Recording(const Stream& stream, const Body& body) : stream_(stream) {
-    // Only this thread's calls: others may allocate meanwhile.
-    NLSH_CHECK(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal));
-    cudaGraph_t graph = nullptr;
-    try {
-      body();
-    } catch (...) {
-      static_cast<void>(cudaStreamEndCapture(stream_, &graph));
-      static_cast<void>(cudaGetLastError());
-      if (graph) static_cast<void>(cudaGraphDestroy(graph));
-      throw;
-    }
-    NLSH_CHECK(cudaStreamEndCapture(stream_, &graph));
-    const cudaError_t status = cudaGraphInstantiate(&graph_, graph, 0);
-    static_cast<void>(cudaGraphDestroy(graph));
-    NLSH_CHECK(status);
-  }
-  ~Recording() { static_cast<void>(cudaGraphExecDestroy(graph_)); }
-  Recording(const Recording&) = delete;
-  Recording& operator=(const Recording&) = delete;
-
-  void repeat() const { NLSH_CHECK(cudaGraphLaunch(graph_, stream_)); }
-
- private:
-  const Stream& stream_;
-  cudaGraphExec_t graph_ = nullptr;
-};
 
 std::unique_ptr<Training> Training::open(const NlshTrainingRequest& request) {
   checkDevice(request.device);
@@ -81,7 +58,7 @@ Training::Training(const NlshTrainingRequest& request)
       optimizer_(request.optimizer),
       slots_(slotsOf(request.optimizer)),
       hostVectors_(request.vectors),
-      capacity_(std::min(std::max(request.batch_rows, passRows), request.vectors.rows)),
+      capacity_(rowsAtOnce(request)),
       probes_(request.monitored_probes),
       noise_(request.input_noise),
       hasNeighbors_(request.neighbors != nullptr && request.neighbors_per_row > 0),
@@ -109,10 +86,6 @@ Training::Training(const NlshTrainingRequest& request)
   const LossRule rule{request.loss.type, request.loss.label_smoothing, classWeights_.data()};
   judgement_ = {rule, targets_.data(), shares_.data(), losses_.data(), hits_.data(), neighborsFound_.data()};
   stream_.synchronize();
-}
-
-Training::~Training() {
-  static_cast<void>(cudaStreamSynchronize(stream_));  // before the memory goes
 }
 
 /// The vectors come last, if there is room for them.

@@ -16,13 +16,13 @@
 #include "kernels.h"
 #include "network.h"
 #include "products.h"
+#include "recording.h"
 
 namespace neural_lsh::cuda {
 
 class Training {
  public:
   static std::unique_ptr<Training> open(const NlshTrainingRequest& request);
-  ~Training();
   Training(const Training&) = delete;
   Training& operator=(const Training&) = delete;
 
@@ -37,7 +37,6 @@ class Training {
  private:
   explicit Training(const NlshTrainingRequest& request);
 
-  class Recording;
   /// How the steps of a number of rows are done: the first one kernel by kernel, so that all is loaded and
   /// allocated; the next is recorded.
   struct Steps {
@@ -98,6 +97,12 @@ class Training {
   PinnedArray<Sums> pinnedSums_;
   Event isUploaded_;
   std::map<std::size_t, Steps> recorded_;
+
+  /// Waits until nothing uses the memory any more, before that goes.
+  struct Finish {
+    const Stream& stream;
+    ~Finish() { static_cast<void>(cudaStreamSynchronize(stream)); }
+  } finish_{stream_};
 };
 
 }  // namespace neural_lsh::cuda

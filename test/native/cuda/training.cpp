@@ -1,5 +1,5 @@
-// What lanes do together with a row or a channel in training: four of them must come to what one does alone, but for
-// the rounding of sums.
+// What lanes do together with a row or a channel in training: four of them must come to what one does alone,
+// but for the rounding of sums.
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -57,8 +57,8 @@ void losses(std::size_t bins, std::size_t entries) {
   std::vector<std::int32_t> target(entries);
   for (std::int32_t& bin : target) bin = static_cast<std::int32_t>(randomBits() % bins);
   const std::vector<float> logits = numbers(bins, -4, 4);
-  for (const std::int32_t type : {NLSH_CROSS_ENTROPY, NLSH_BINARY_CROSS_ENTROPY, NLSH_MEAN_SQUARED_ERROR,
-                                  NLSH_MEAN_ABSOLUTE_ERROR}) {
+  for (const std::int32_t type :
+       {NLSH_CROSS_ENTROPY, NLSH_BINARY_CROSS_ENTROPY, NLSH_MEAN_SQUARED_ERROR, NLSH_MEAN_ABSOLUTE_ERROR}) {
     for (const double smoothing : {0.0, 0.1}) {
       std::vector<float> shares(bins);
       const LossRule rule{type, smoothing, smoothing > 0 ? weights.data() : nullptr};

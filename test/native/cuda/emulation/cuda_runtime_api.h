@@ -1,6 +1,6 @@
-// As much of CUDA's runtime as the training uses, on the host. What is asked of a stream is done only when somebody
-// waits for it, as late as a device may: what is freed or overwritten too early shows. A recorded stream keeps what it
-// is asked for, and each launch asks for it again.
+// As much of CUDA's runtime as the training uses, on the host. What is asked of a stream is done only when
+// somebody waits for it, as late as a device may: what is freed or overwritten too early shows. A recorded
+// stream keeps what it is asked for, and each launch asks for it again.
 #pragma once
 
 #include <cstddef>
@@ -12,7 +12,12 @@
 
 enum cudaError_t { cudaSuccess, cudaErrorStreamCaptureUnsupported };
 enum cudaMemcpyKind { cudaMemcpyHostToDevice, cudaMemcpyDeviceToHost, cudaMemcpyDeviceToDevice };
-enum { cudaStreamNonBlocking, cudaEventDisableTiming, cudaEventBlockingSync, cudaStreamCaptureModeThreadLocal };
+enum {
+  cudaStreamNonBlocking,
+  cudaEventDisableTiming,
+  cudaEventBlockingSync,
+  cudaStreamCaptureModeThreadLocal
+};
 
 using EmulatedWork = std::vector<std::function<void()>>;
 
@@ -36,7 +41,7 @@ using cudaGraph_t = EmulatedWork*;
 using cudaGraphExec_t = EmulatedWork*;
 
 /// While a stream is recorded, memory must not be asked for.
-inline bool emulatedRecording = false;
+inline thread_local bool emulatedRecording = false;
 
 inline cudaError_t cudaGetLastError() {
   return cudaSuccess;

@@ -1,15 +1,12 @@
-// A library as the engine 'cuda' opens it that trains on the host: the code of native/cuda/training over an emulated
-// CUDA. In place of cuBLASLt and cuDNN there are plain loops. What a product can do along with it is told by the
-// environment variable EMULATED_PRODUCTS: 'all', or 'plain' (nothing).
-#include "host-launch.h"
-
-#include "../../../../native/cuda/training/kernels.cu"
-
+// A library as the engine 'cuda' opens it that trains on the host: the code of native/cuda/training over an
+// emulated CUDA. In place of cuBLASLt and cuDNN there are plain loops. What a product can do along with it is
+// told by the environment variable EMULATED_PRODUCTS: 'all', or 'plain' (nothing).
 #include <cstdlib>
 #include <cstring>
 #include <string>
 
 #include "../../../../native/cuda/training/entries.h"
+#include "../../../../native/cuda/training/kernels.cu"
 #include "../../../../native/cuda/training/layers.h"
 
 namespace neural_lsh::cuda {
@@ -36,7 +33,8 @@ Multiplier::Multiplier(NlshPrecision) : computeType_(CUBLAS_COMPUTE_32F) {}
 namespace {
 
 bool addsVector(Along along) {
-  return along == Along::addVector || along == Along::addVectorAndRelu || along == Along::addVectorReluAndMask;
+  return along == Along::addVector || along == Along::addVectorAndRelu ||
+         along == Along::addVectorReluAndMask;
 }
 bool doesRelu(Along along) {
   return along == Along::relu || along == Along::reluAndMask || along == Along::addVectorAndRelu ||
@@ -61,7 +59,8 @@ class LoopProduct final : public Product {
       return plan.left.data[plan.transposeLeft ? k * plan.left.columns + row : row * plan.left.columns + k];
     };
     const auto right = [&](std::size_t k, std::size_t column) {
-      return plan.right.data[plan.transposeRight ? column * plan.right.columns + k : k * plan.right.columns + column];
+      return plan.right
+          .data[plan.transposeRight ? column * plan.right.columns + k : k * plan.right.columns + column];
     };
     for (std::size_t row = 0; row < plan.out.rows; ++row) {
       for (std::size_t column = 0; column < plan.out.columns; ++column) {
@@ -154,46 +153,47 @@ class Dnn {};
 std::shared_ptr<const Dnn> makeDnn(const Stream&) {
   return std::make_shared<const Dnn>();
 }
-std::unique_ptr<Layer> makeConvolution(const LayerContext& context, const NlshLayer& layer, const Place& place) {
+std::unique_ptr<Layer> makeConvolution(const LayerContext& context, const NlshLayer& layer,
+                                       const Place& place) {
   return std::make_unique<LoopConvolution>(context, layer, place);
 }
 
 namespace {
 
-constexpr NlshCudaTable table{
-    .version = NLSH_CUDA_VERSION,
-    .versions =
-        [](NlshVersions* versions, NlshFailure*) {
-          *versions = {13000, 13000, 130002, 91300};
-          return std::int32_t{NLSH_OK};
-        },
-    .count_devices =
-        [](std::int32_t* count, NlshFailure*) {
-          *count = 1;
-          return std::int32_t{NLSH_OK};
-        },
-    .describe_device =
-        [](std::int32_t, NlshDevice* device, NlshFailure*) {
-          *device = {"Emulated GPU", 9, 0, 1, 1, 1};
-          return std::int32_t{NLSH_OK};
-        },
-    .find_neighbors = nullptr,
-    .open_index = nullptr,
-    .search = nullptr,
-    .index_bytes = nullptr,
-    .close_index = nullptr,
-    .open_training = openTraining,
-    .optimizer_slots = optimizerSlots,
-    .train_batches = trainBatches,
-    .score_rows = scoreRows,
-    .logits_of = logitsOf,
-    .get_training_state = getTrainingState,
-    .set_training_state = setTrainingState,
-    .close_training = closeTraining};
+constexpr NlshCudaTable table{.version = NLSH_CUDA_VERSION,
+                              .versions =
+                                  [](NlshVersions* versions, NlshFailure*) {
+                                    *versions = {13000, 13000, 130002, 91300};
+                                    return std::int32_t{NLSH_OK};
+                                  },
+                              .count_devices =
+                                  [](std::int32_t* count, NlshFailure*) {
+                                    *count = 1;
+                                    return std::int32_t{NLSH_OK};
+                                  },
+                              .describe_device =
+                                  [](std::int32_t, NlshDevice* device, NlshFailure*) {
+                                    *device = {"Emulated GPU", 9, 0, 1, 1, 1};
+                                    return std::int32_t{NLSH_OK};
+                                  },
+                              .find_neighbors = nullptr,
+                              .open_index = nullptr,
+                              .search = nullptr,
+                              .index_bytes = nullptr,
+                              .close_index = nullptr,
+                              .open_training = openTraining,
+                              .optimizer_slots = optimizerSlots,
+                              .train_batches = trainBatches,
+                              .score_rows = scoreRows,
+                              .logits_of = logitsOf,
+                              .get_training_state = getTrainingState,
+                              .set_training_state = setTrainingState,
+                              .close_training = closeTraining};
 
 }  // namespace
 }  // namespace neural_lsh::cuda
 
-extern "C" __attribute__((visibility("default"))) const NlshCudaTable* neural_lsh_cuda(std::uint32_t version) {
+extern "C" __attribute__((visibility("default"))) const NlshCudaTable* neural_lsh_cuda(
+    std::uint32_t version) {
   return version == NLSH_CUDA_VERSION ? &neural_lsh::cuda::table : nullptr;
 }

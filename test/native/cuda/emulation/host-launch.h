@@ -1,4 +1,5 @@
-// In place of native/cuda/training/launch.h: a kernel is a loop, and a block has one thread.
+// Included before all else, in place of native/cuda/training/launch.h: a kernel is a loop, and a block has
+// one thread.
 #pragma once
 
 #define NEURAL_LSH_CUDA_LAUNCH_H

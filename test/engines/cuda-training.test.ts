@@ -1,5 +1,5 @@
 /** Training on the device beside the native engine's: the same random numbers, hence the same course but for rounding.
- * The device is emulated (test/native/cuda/emulation): all but the kernels' start, cuBLASLt and cuDNN is the library's
+ * The device is emulated (test/native/cuda/training-emulation): all but the kernels' start, cuBLASLt and cuDNN is the library's
  * own code. Where the environment variable NEURAL_LSH_TEST_CUDA is set, the same is asked of this machine's GPU. */
 import test from 'ava'
 import type { ClassifierOptions } from '../../lib/classifier/options.js'

@@ -54,7 +54,7 @@ export async function withEnvironment<T>(variables: Record<string, string>, body
 export function emulatedCuda(): string {
   const folder = scratch()
   const root = fileURLToPath(new URL('../../', import.meta.url))
-  const emulation = join(root, 'test', 'native', 'cuda', 'emulation')
+  const emulation = join(root, 'test', 'native', 'cuda', 'training-emulation')
   const parts = ['entries', 'training', 'network', 'linear', 'other-layers']
   const sources = parts.map((part) => join(root, 'native', 'cuda', 'training', `${part}.cpp`))
   const warnings = ['-Wall', '-Wextra', '-Werror']

@@ -1,26 +1,11 @@
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 
+#include "launch.h"
 #include "neighbor-kernels.h"
 
 namespace neural_lsh::cuda {
 namespace {
-
-constexpr unsigned threadsPerBlock = 256;
-constexpr unsigned warpsPerBlock = threadsPerBlock / 32;
-constexpr std::size_t mostBlocks = std::size_t{1} << 20;
-
-unsigned blocksFor(std::size_t targets, std::size_t perBlock) {
-  return static_cast<unsigned>(std::clamp<std::size_t>(divideUp(targets, perBlock), 1, mostBlocks));
-}
-
-/// The number of the calling warp in a grid of full blocks, and how many there are.
-__device__ std::size_t firstTarget() {
-  return blockIdx.x * static_cast<std::size_t>(blockDim.x / 32) + threadIdx.x / 32;
-}
-__device__ std::size_t targetStep() {
-  return gridDim.x * static_cast<std::size_t>(blockDim.x / 32);
-}
 
 template <Operand operand>
 struct OperandType {
@@ -89,10 +74,8 @@ __global__ void prepareBytesKernel(const std::int8_t* rows, std::size_t count, s
 
 template <typename Value>
 __global__ void clearListsKernel(Key* keys, Value* limits, std::size_t rows, std::uint32_t kept) {
-  const std::size_t step = static_cast<std::size_t>(gridDim.x) * blockDim.x;
-  const std::size_t first = static_cast<std::size_t>(blockIdx.x) * blockDim.x + threadIdx.x;
-  for (std::size_t i = first; i < rows * kept; i += step) keys[i] = noKey;
-  for (std::size_t i = first; i < rows; i += step) limits[i] = anyDistance<Value>();
+  for (std::size_t i = firstItem(); i < rows * kept; i += itemStep()) keys[i] = noKey;
+  for (std::size_t i = firstItem(); i < rows; i += itemStep()) limits[i] = anyDistance<Value>();
 }
 
 template <typename Value>
@@ -229,9 +212,7 @@ __global__ void rankListsKernel(RankedLists lists, WarpGrid grid) {
 }
 
 __global__ void writeListsKernel(const Key* keys, std::size_t count, std::int32_t* ids, float* nearest) {
-  const std::size_t step = static_cast<std::size_t>(gridDim.x) * blockDim.x;
-  for (std::size_t i = static_cast<std::size_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < count;
-       i += step) {
+  for (std::size_t i = firstItem(); i < count; i += itemStep()) {
     ids[i] = keyId(keys[i]);
     nearest[i] = static_cast<float>(keyDistance<std::int32_t>(keys[i]));
   }
@@ -277,44 +258,30 @@ __global__ void selectExactlyKernel(ExactTile tile, WarpGrid grid) {
 }
 
 __global__ void clearRankedKernel(RankedPoint* nearest, std::size_t count) {
-  const std::size_t step = static_cast<std::size_t>(gridDim.x) * blockDim.x;
-  for (std::size_t i = static_cast<std::size_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < count; i += step)
-    nearest[i] = noPoint;
+  for (std::size_t i = firstItem(); i < count; i += itemStep()) nearest[i] = noPoint;
 }
 
 }  // namespace
 
 void prepareFloats(const FloatRows& from, Operand operand, float unit, const FloatOperands& to,
                    const Stream& stream) {
-  const unsigned blocks = blocksFor(to.paddedRows, warpsPerBlock);
-  switch (operand) {
-    case Operand::bfloat16:
-      prepareFloatsKernel<Operand::bfloat16><<<blocks, threadsPerBlock, 0, stream>>>(from, unit, to);
-      break;
-    case Operand::float16:
-      prepareFloatsKernel<Operand::float16><<<blocks, threadsPerBlock, 0, stream>>>(from, unit, to);
-      break;
-    case Operand::tensorFloat32:
-      prepareFloatsKernel<Operand::tensorFloat32><<<blocks, threadsPerBlock, 0, stream>>>(from, unit, to);
-      break;
-    default:
-      prepareFloatsKernel<Operand::float32><<<blocks, threadsPerBlock, 0, stream>>>(from, unit, to);
-  }
-  checkLaunch("prepareFloats");
+  const auto kernel = operand == Operand::bfloat16        ? prepareFloatsKernel<Operand::bfloat16>
+                      : operand == Operand::float16       ? prepareFloatsKernel<Operand::float16>
+                      : operand == Operand::tensorFloat32 ? prepareFloatsKernel<Operand::tensorFloat32>
+                                                          : prepareFloatsKernel<Operand::float32>;
+  launch("prepareFloats", kernel, blocksFor(to.paddedRows, warpsPerBlock), stream, from, unit, to);
 }
 
 void prepareBytes(const std::int8_t* rows, std::size_t count, std::size_t stride, std::int32_t* terms,
                   const Stream& stream) {
-  prepareBytesKernel<<<blocksFor(count, warpsPerBlock), threadsPerBlock, 0, stream>>>(rows, count, stride,
-                                                                                      terms);
-  checkLaunch("prepareBytes");
+  launch("prepareBytes", prepareBytesKernel, blocksFor(count, warpsPerBlock), stream, rows, count, stride,
+         terms);
 }
 
 template <typename Value>
 void clearLists(Key* keys, Value* limits, std::size_t rows, std::uint32_t kept, const Stream& stream) {
-  clearListsKernel<<<blocksFor(rows * kept, threadsPerBlock), threadsPerBlock, 0, stream>>>(keys, limits,
-                                                                                            rows, kept);
-  checkLaunch("clearLists");
+  launch("clearLists", clearListsKernel<Value>, blocksFor(rows * kept, threadsPerBlock), stream, keys, limits,
+         rows, kept);
 }
 template void clearLists(Key*, float*, std::size_t, std::uint32_t, const Stream&);
 template void clearLists(Key*, std::int32_t*, std::size_t, std::uint32_t, const Stream&);
@@ -325,12 +292,9 @@ void selectTile(const TileProducts<Value>& tile, const TileLists<Value>& rows,
                 const Stream& stream) {
   const dim3 blocks(static_cast<unsigned>(divideUp(tile.columns, threadsPerBlock * columnsPerThread)),
                     static_cast<unsigned>(divideUp(tile.rows, rowsPerThread)));
-  filterTile<<<blocks, threadsPerBlock, 0, stream>>>(tile, rows, columns, isMutual, sizes);
-  checkLaunch("filterTile");
+  launch("filterTile", filterTile<Value>, LaunchShape{blocks}, stream, tile, rows, columns, isMutual, sizes);
   const WarpGrid grid = memory.grid(tile.rows + (isMutual ? tile.columns : 0));
-  mergeTile<<<grid.blocks, grid.threads, grid.sharedBytes, stream>>>(tile, rows, columns, isMutual, sizes,
-                                                                     grid);
-  checkLaunch("mergeTile");
+  launch("mergeTile", mergeTile<Value>, shapeOf(grid), stream, tile, rows, columns, isMutual, sizes, grid);
 }
 template void selectTile(const TileProducts<float>&, const TileLists<float>&, const TileLists<float>&, bool,
                          ListSizes, const WarpMemory&, const Stream&);
@@ -338,8 +302,7 @@ template void selectTile(const TileProducts<std::int32_t>&, const TileLists<std:
                          const TileLists<std::int32_t>&, bool, ListSizes, const WarpMemory&, const Stream&);
 
 void computeListedDistances(const ListedDistances& lists, const Stream& stream) {
-  listedDistancesKernel<<<blocksFor(lists.rowCount, warpsPerBlock), threadsPerBlock, 0, stream>>>(lists);
-  checkLaunch("listedDistances");
+  launch("listedDistances", listedDistancesKernel, blocksFor(lists.rowCount, warpsPerBlock), stream, lists);
 }
 
 std::size_t rankBytes(std::uint32_t kept) {
@@ -348,15 +311,13 @@ std::size_t rankBytes(std::uint32_t kept) {
 
 void rankLists(const RankedLists& lists, const WarpMemory& memory, const Stream& stream) {
   const WarpGrid grid = memory.grid(lists.rows);
-  rankListsKernel<<<grid.blocks, grid.threads, grid.sharedBytes, stream>>>(lists, grid);
-  checkLaunch("rankLists");
+  launch("rankLists", rankListsKernel, shapeOf(grid), stream, lists, grid);
 }
 
 void writeLists(const Key* keys, std::size_t rows, std::uint32_t kept, std::int32_t* ids, float* nearest,
                 const Stream& stream) {
-  writeListsKernel<<<blocksFor(rows * kept, threadsPerBlock), threadsPerBlock, 0, stream>>>(keys, rows * kept,
-                                                                                            ids, nearest);
-  checkLaunch("writeLists");
+  launch("writeLists", writeListsKernel, blocksFor(rows * kept, threadsPerBlock), stream, keys, rows * kept,
+         ids, nearest);
 }
 
 std::size_t selectExactlyBytes(std::uint32_t k) {
@@ -365,13 +326,11 @@ std::size_t selectExactlyBytes(std::uint32_t k) {
 
 void selectExactly(const ExactTile& tile, const WarpMemory& memory, const Stream& stream) {
   const WarpGrid grid = memory.grid(tile.products.rows);
-  selectExactlyKernel<<<grid.blocks, grid.threads, grid.sharedBytes, stream>>>(tile, grid);
-  checkLaunch("selectExactly");
+  launch("selectExactly", selectExactlyKernel, shapeOf(grid), stream, tile, grid);
 }
 
 void clearRanked(RankedPoint* nearest, std::size_t count, const Stream& stream) {
-  clearRankedKernel<<<blocksFor(count, threadsPerBlock), threadsPerBlock, 0, stream>>>(nearest, count);
-  checkLaunch("clearRanked");
+  launch("clearRanked", clearRankedKernel, blocksFor(count, threadsPerBlock), stream, nearest, count);
 }
 
 }  // namespace neural_lsh::cuda

@@ -511,7 +511,7 @@ class NeighborSearch {
 /// Pass after pass, with as much of the device's memory as it turns out to have.
 template <typename Value>
 void solve(const Problem& problem, int device, const Watch& watch) {
-  constexpr std::size_t leastBudget = std::size_t{64} << 20;
+  constexpr std::size_t leastBudget = std::size_t{8} << 20;
   const DeviceLimits limits = deviceLimits(device);
   for (std::size_t budget = limits.freeBytes / 10 * 9;; budget /= 2) {
     try {

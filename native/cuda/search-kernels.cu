@@ -1,24 +1,11 @@
 #include <cub/block/block_scan.cuh>
 
 #include "exact-distance.h"
+#include "launch.h"
 #include "search-kernels.h"
 
 namespace neural_lsh::cuda {
 namespace {
-
-constexpr unsigned threadsPerBlock = 256;
-constexpr unsigned warpsPerBlock = threadsPerBlock / 32;
-
-unsigned blocksFor(std::size_t targets, std::size_t perBlock) {
-  return static_cast<unsigned>(std::clamp<std::size_t>(divideUp(targets, perBlock), 1, std::size_t{1} << 20));
-}
-
-__device__ std::size_t firstTarget() {
-  return blockIdx.x * static_cast<std::size_t>(blockDim.x / 32) + threadIdx.x / 32;
-}
-__device__ std::size_t targetStep() {
-  return gridDim.x * static_cast<std::size_t>(blockDim.x / 32);
-}
 
 __global__ void squareBytesKernel(const std::uint8_t* rows, std::size_t count, std::size_t stride,
                                   std::int32_t* norms) {
@@ -235,14 +222,13 @@ template <typename Reader, typename Comparison>
 __global__ void __launch_bounds__(threadsPerBlock, 4) scoreVisitsKernel(Scoring scoring, Key* memory) {
   using Sum = typename Comparison::Sum;
   using Distance = decltype(Comparison::distance(Sum{}, scoring, 0, 0));
-  extern __shared__ __align__(16) std::byte shared[];
   __shared__ ScoringTile<typename Comparison::Word, Distance> tile;
 
   const Warp lanes;
   const std::uint32_t warp = threadIdx.x / 32;
   const std::uint32_t size = selectionSize(scoring.kept);
   Key* const lists = memory == nullptr
-                         ? reinterpret_cast<Key*>(shared)
+                         ? reinterpret_cast<Key*>(sharedMemory())
                          : memory + static_cast<std::size_t>(blockIdx.x) * queriesTogether * size;
   const Visits& visits = scoring.visits;
   const std::uint32_t groups = visits.groupStarts[visits.bins];
@@ -380,50 +366,43 @@ void launchScoring(const Scoring& scoring, const ScoringMemory& memory, const St
                                     static_cast<int>(memory.sharedBytes())));
   const auto blocks =
       static_cast<unsigned>(std::clamp<std::size_t>(scoring.mostGroups, 1, memory.mostBlocks()));
-  kernel<<<blocks, threadsPerBlock, memory.sharedBytes(), stream>>>(scoring, memory.lists());
-  checkLaunch("scoreVisits");
+  launch("scoreVisits", kernel, LaunchShape{dim3(blocks), threadsPerBlock, memory.sharedBytes()}, stream,
+         scoring, memory.lists());
 }
 
 }  // namespace
 
 void squareBytes(const std::uint8_t* rows, std::size_t count, std::size_t stride, std::int32_t* norms,
                  const Stream& stream) {
-  squareBytesKernel<<<blocksFor(count, warpsPerBlock), threadsPerBlock, 0, stream>>>(rows, count, stride,
-                                                                                     norms);
-  checkLaunch("squareBytes");
+  launch("squareBytes", squareBytesKernel, blocksFor(count, warpsPerBlock), stream, rows, count, stride,
+         norms);
 }
 
 void packQueries(const float* queries, std::size_t count, std::size_t columns, std::uint32_t* words,
                  std::int32_t* norms, const Stream& stream) {
-  packQueriesKernel<<<blocksFor(count, warpsPerBlock), threadsPerBlock, 0, stream>>>(queries, count, columns,
-                                                                                     words, norms);
-  checkLaunch("packQueries");
+  launch("packQueries", packQueriesKernel, blocksFor(count, warpsPerBlock), stream, queries, count, columns,
+         words, norms);
 }
 
 void transformQueries(const InputTransform& transform, const float* queries, std::size_t count,
                       std::size_t columns, float* out, std::size_t paddedCount, std::size_t stride,
                       const Stream& stream) {
-  transformQueriesKernel<<<blocksFor(paddedCount, warpsPerBlock), threadsPerBlock, 0, stream>>>(
-      transform, queries, count, columns, out, paddedCount, stride);
-  checkLaunch("transformQueries");
+  launch("transformQueries", transformQueriesKernel, blocksFor(paddedCount, warpsPerBlock), stream, transform,
+         queries, count, columns, out, paddedCount, stride);
 }
 
 void chooseBins(const BinScores& scores, const WarpMemory& memory, ChosenBin* chosen, Visited* visited,
                 const Stream& stream) {
   const WarpGrid grid = memory.grid(scores.queries);
-  chooseBinsKernel<<<grid.blocks, grid.threads, grid.sharedBytes, stream>>>(scores, chosen, visited, grid);
-  checkLaunch("chooseBins");
+  launch("chooseBins", chooseBinsKernel, shapeOf(grid), stream, scores, chosen, visited, grid);
 }
 
 void groupVisits(const Visits& visits, const Stream& stream) {
   fillZeros(visits.counts, visits.bins, stream);
-  const unsigned blocks = blocksFor(visits.end - visits.first, warpsPerBlock);
-  countVisits<<<blocks, threadsPerBlock, 0, stream>>>(visits);
-  checkLaunch("countVisits");
-  startVisits<<<1, scanThreads, 0, stream>>>(visits);
-  checkLaunch("startVisits");
-  placeVisits<<<blocks, threadsPerBlock, 0, stream>>>(visits);
-  checkLaunch("placeVisits");
+  const LaunchShape shape = blocksFor(visits.end - visits.first, warpsPerBlock);
+  launch("countVisits", countVisits, shape, stream, visits);
+  launch("startVisits", startVisits, LaunchShape{dim3(1), scanThreads}, stream, visits);
+  launch("placeVisits", placeVisits, shape, stream, visits);
 }
 
 ScoringMemory::ScoringMemory(const DeviceLimits& limits, std::uint32_t kept)
@@ -457,8 +436,7 @@ std::size_t rankVisitsBytes(std::uint32_t kept) {
 
 void rankVisits(const Ranking& ranking, const WarpMemory& memory, const Stream& stream) {
   const WarpGrid grid = memory.grid(ranking.end - ranking.first);
-  rankVisitsKernel<<<grid.blocks, grid.threads, grid.sharedBytes, stream>>>(ranking, grid);
-  checkLaunch("rankVisits");
+  launch("rankVisits", rankVisitsKernel, shapeOf(grid), stream, ranking, grid);
 }
 
 }  // namespace neural_lsh::cuda

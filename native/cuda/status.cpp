@@ -63,10 +63,6 @@ void check(cublasStatus_t status, const char* call) {
        nameOf(call) + ": " + cublasLtGetStatusString(status) + " (" + cublasLtGetStatusName(status) + ")");
 }
 
-void checkLaunch(const char* kernel) {
-  check(cudaGetLastError(), kernel);
-}
-
 void checkNotLost() {
   if (!deviceLost) return;
   fail(NLSH_DEVICE_LOST,

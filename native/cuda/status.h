@@ -3,7 +3,6 @@
 
 #include <cublasLt.h>
 #include <cuda_runtime_api.h>
-#include <cudnn_version.h>
 
 #include <stdexcept>
 #include <string>
@@ -33,9 +32,6 @@ inline Failure badArgument(const std::string& argument, const std::string& messa
 /// Throws unless the status is success. `call`: the source text of the call, of which the name is shown.
 void check(cudaError_t status, const char* call);
 void check(cublasStatus_t status, const char* call);
-
-/// After a kernel was started.
-void checkLaunch(const char* kernel);
 
 /// Throws where an earlier call has lost the device: nothing that follows could succeed.
 void checkNotLost();

@@ -45,6 +45,12 @@ class WarpMemory {
 
 #ifdef __CUDACC__
 
+/// What was asked for at the launch, of each block.
+__device__ inline std::byte* sharedMemory() {
+  extern __shared__ __align__(16) std::byte dynamicSharedMemory[];
+  return dynamicSharedMemory;
+}
+
 /// The number of the calling warp, how many there are, and its memory.
 struct WarpPlace {
   std::uint32_t warp, warps;
@@ -52,11 +58,10 @@ struct WarpPlace {
 };
 
 __device__ inline WarpPlace warpPlace(const WarpGrid& grid) {
-  extern __shared__ __align__(16) std::byte shared[];
   const std::uint32_t perBlock = blockDim.x / 32, inBlock = threadIdx.x / 32;
   const std::uint32_t warp = blockIdx.x * perBlock + inBlock;
-  std::byte* const memory =
-      grid.memory == nullptr ? shared + inBlock * grid.warpBytes : grid.memory + warp * grid.warpBytes;
+  std::byte* const memory = grid.memory == nullptr ? sharedMemory() + inBlock * grid.warpBytes
+                                                   : grid.memory + warp * grid.warpBytes;
   return {warp, gridDim.x * perBlock, memory};
 }
 

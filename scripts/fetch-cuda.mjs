@@ -1,7 +1,7 @@
 // Gets what the CUDA library is built with and this machine lacks into third_party/cuda, by pip at pinned versions:
 // NVIDIA's Python packages with cuBLAS and cuDNN and, where there is no nvcc of CUDA 13, with the compiler.
 import { execFileSync } from 'node:child_process'
-import { cpSync, existsSync, mkdirSync, realpathSync, renameSync, rmSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, realpathSync, renameSync, rmSync, symlinkSync } from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { runPip } from './pip.mjs'
@@ -24,6 +24,7 @@ const folder = path.join(root, 'third_party', 'cuda')
 
 /** Fetches the parts that CMake does not find, if any. Throws an Error of one line. */
 export function ensureCuda() {
+  if (process.platform !== 'linux') throw new Error('the CUDA library is for Linux only')
   const missing = missingParts()
   if (missing.length > 0) fetchParts(missing)
 }
@@ -46,6 +47,7 @@ function fetchParts(parts) {
     runPip(['install', '--only-binary', ':all:', '--target', unpacked], wanted)
     if (existsSync(folder)) cpSync(unpacked, folder, { recursive: true })
     else renameSync(unpacked, folder)
+    linkLibraries()
   } catch (error) {
     const names = wanted.map(([name, version]) => `${name}==${version}`).join(', ')
     throw new Error(
@@ -55,6 +57,13 @@ function fetchParts(parts) {
   } finally {
     rmSync(unpacked, { recursive: true, force: true })
   }
+}
+
+/** nvcc looks for its libraries where a toolkit has them. */
+function linkLibraries() {
+  const toolkit = path.join(folder, 'nvidia', 'cu13')
+  const link = path.join(toolkit, 'lib64')
+  if (existsSync(path.join(toolkit, 'bin', 'nvcc')) && !existsSync(link)) symlinkSync('lib', link)
 }
 
 if (realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {

@@ -5,14 +5,16 @@
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
+wanted=("$@")
 failed=()
-# step NAME SECONDS COMMAND...: what fails is remembered, and the next step is taken all the same.
+# step NAME SECONDS COMMAND: what fails is remembered, and the next step is taken all the same.
 step() {
   local name=$1 seconds=$2
   shift 2
+  if [[ ${#wanted[@]} -gt 0 && " ${wanted[*]} " != *" $name "* ]]; then return; fi
   printf '\n== %s\n' "$name"
   local started=$SECONDS
-  timeout "$seconds" "$@" || failed+=("$name (exit status $?)")
+  timeout "$seconds" bash -c "$*" || failed+=("$name (exit status $?)")
   printf '== %s: %d s\n' "$name" $((SECONDS - started))
 }
 
@@ -26,6 +28,7 @@ link_packages() {
   local missing
   missing=$(cmake -P native/cuda/find-cuda.cmake) || return 1
   if [[ $missing == *"missing: "?* && ! -e third_party/cuda ]]; then
+    mkdir -p third_party
     ln -s "$(python3 -c 'import nvidia, os; print(os.path.dirname(list(nvidia.__path__)[0]))')" third_party/cuda
   fi
   cmake -P native/cuda/find-cuda.cmake
@@ -33,7 +36,7 @@ link_packages() {
 
 # One architecture is enough here, and compiled in a fraction of the time.
 build() {
-  CUDAARCHS=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | head -1 | tr -d .)
+  [[ -n ${CUDAARCHS:-} ]] || CUDAARCHS=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | head -1 | tr -d .)
   [[ -n $CUDAARCHS ]] || unset CUDAARCHS
   export CUDAARCHS CMAKE_GENERATOR=Ninja
   node scripts/build.mjs --cuda
@@ -53,17 +56,17 @@ sanitize() {
   compute-sanitizer --tool "$1" --error-exitcode 9 --print-limit 20 node --import=tsx test/engines/cuda-cases.ts
 }
 
-step unpack 60 unpack
+export -f unpack link_packages build tests sanitize
 export PATH="$PWD/build/node/bin:$PATH"
-export -f link_packages build tests sanitize
-step machine 30 nvidia-smi
-step 'cuBLAS and cuDNN' 30 bash -c link_packages
-step build 240 bash -c build
-step engine 60 node dist/cli/main.js info --engine cuda
-step tests 180 bash -c tests
-step memcheck 90 bash -c 'sanitize memcheck'
-step racecheck 90 bash -c 'sanitize racecheck'
-step timings 150 node bench/cuda.mjs
+step unpack 20 unpack
+step machine 10 nvidia-smi
+step packages 10 link_packages
+step build 200 build
+step engine 30 node dist/cli/main.js info --engine cuda
+step tests 120 tests
+step memcheck 60 sanitize memcheck
+step racecheck 60 sanitize racecheck
+step timings 90 node bench/cuda.mjs
 
 printf '\n== %d s in all\n' "$SECONDS"
 for name in "${failed[@]}"; do echo "FAILED: $name"; done

@@ -14,6 +14,7 @@ const forRows = (count: number, options: object = {}) =>
 test('every option has its documented default', (t) => {
   t.deepEqual(resolveBuild(vectors, { dimensions: 4 }), {
     engine: 'auto',
+    device: 0,
     run: { threads: 0, signal: undefined, onProgress: undefined },
     index: {
       method: 'neural-lsh',
@@ -177,7 +178,8 @@ const wrong: [object, string, RegExp][] = [
   [{ classifier: { softLabels: -1 } }, 'classifier.softLabels', /0 to 999/],
   [{ classifier: { validationFraction: 0.51 } }, 'classifier.validationFraction', /0 to 0\.5/],
   [{ classifier: { validationFraction: Number.NaN } }, 'classifier.validationFraction', /NaN/],
-  [{ engine: 'cuda' }, 'engine', /'auto' or 'native' or 'typescript', but is "cuda"/],
+  [{ engine: 'opencl' }, 'engine', /'auto' or 'native' or 'typescript' or 'cuda', but is "opencl"/],
+  [{ device: -1 }, 'device', /0 to 255, but is -1/],
   [{ threads: -1 }, 'threads', /0 to 1024/],
   [{ threads: 1025 }, 'threads', /0 to 1024/],
   [{ seed: -1 }, 'seed', /from 0/],

@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path'
 import type { Layer } from '../classifier/network.js'
 import { ArgumentError, DeviceError, EngineError } from '../errors.js'
 import type { Classifier, Engine, JobOptions, Searcher, SearchState } from './engine.js'
+import { fallbackWarning } from './fallback-warning.js'
 import { type CudaDevice, createNativeEngine, loadAddon, type OpenedCuda, packageFolder, run } from './native.js'
 
 /** Pairs times their cost in dimensions for which all are compared even where an approximate graph will do: by the rate
@@ -54,7 +55,7 @@ export async function createCudaEngine({ device, trainingPrecision = 'tf32' }: C
         const trained = await run(addon.cudaTrainClassifier, { ...how, ...request }, job)
         return { network: request.network, ...trained }
       } catch (error) {
-        if (!warnsOf(error)) throw error
+        if (!canTakeOver(error, warnOfTraining)) throw error
         return native.trainClassifier(request, job)
       }
     },
@@ -67,7 +68,7 @@ export async function createCudaEngine({ device, trainingPrecision = 'tf32' }: C
         const { handle } = await run(addon.openCudaIndex, request, job)
         return withBatches(searcher, new addon.CudaIndex(handle))
       } catch (error) {
-        if (warnsOf(error)) return searcher
+        if (canTakeOver(error, warnOfSearching)) return searcher
         searcher.close()
         throw error
       }
@@ -142,7 +143,7 @@ function withBatches(searcher: Searcher, index: CudaIndex): Searcher {
       try {
         return await run((request, options) => index.search(request, options), { queries, k, ...probing }, job)
       } catch (error) {
-        if (!warnsOf(error)) throw error
+        if (!canTakeOver(error, warnOfSearching)) throw error
         return searcher.searchBatch(queries, { k, probing, reranked }, job)
       }
     },
@@ -153,14 +154,12 @@ function withBatches(searcher: Searcher, index: CudaIndex): Searcher {
   }
 }
 
-let hasWarned = false
+const warnOfSearching = fallbackWarning('Searching on the CPU')
+const warnOfTraining = fallbackWarning('Training on the CPU')
 
-/** Whether the native engine can answer in the device's place, which is warned of once. */
-function warnsOf(error: unknown): boolean {
+/** Whether the native engine can answer in the device's place, which is warned of. */
+function canTakeOver(error: unknown, warn: (why: Error) => void): boolean {
   if (!(error instanceof DeviceError)) return false
-  if (!hasWarned) process.emitWarning(`The CPU goes on: ${error.message}`, fallback)
-  hasWarned = true
+  warn(error)
   return true
 }
-
-const fallback = { type: 'NeuralLSHWarning', code: 'NEURAL_LSH_FALLBACK' }

@@ -2,6 +2,7 @@
 import { ArgumentError, EngineError } from '../errors.js'
 import { createCudaEngine } from './cuda.js'
 import type { Engine } from './engine.js'
+import { fallbackWarning } from './fallback-warning.js'
 import { createNativeEngine } from './native.js'
 import { createTypescriptEngine } from './typescript/engine.js'
 import { nodeWorkers } from './typescript/threads/node-workers.js'
@@ -24,7 +25,7 @@ const factories: Record<EngineName, (device: number) => Engine | Promise<Engine>
  * cured. */
 const created = new Map<string, Promise<Engine>>()
 
-let hasWarned = false
+const warn = fallbackWarning('Computing in TypeScript, many times slower')
 
 /**
  * The engine that was asked for. The environment variable NEURAL_LSH_ENGINE, where it is set, overrules `choice`. 'auto'
@@ -39,13 +40,10 @@ export async function selectEngine(choice: EngineChoice, device = 0): Promise<En
     return await engine('native', device)
   } catch (error) {
     if (!(error instanceof EngineError)) throw error
-    if (!hasWarned) process.emitWarning(`Computing in TypeScript, many times slower: ${error.message}`, fallback)
-    hasWarned = true
+    warn(error)
     return engine('typescript', device)
   }
 }
-
-const fallback = { type: 'NeuralLSHWarning', code: 'NEURAL_LSH_FALLBACK' }
 
 function forcedChoice(): EngineChoice | undefined {
   const forced = process.env.NEURAL_LSH_ENGINE

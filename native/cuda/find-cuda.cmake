@@ -5,7 +5,6 @@ set(CUDA_PACKAGES "${CMAKE_CURRENT_LIST_DIR}/../../third_party/cuda/nvidia")
 set(CUDA_PLACES
   HINTS "${CUDA_PACKAGES}/cu13" "${CUDA_PACKAGES}/cudnn"
   PATHS "$ENV{CUDA_PATH}" /usr/local/cuda /opt/cuda /usr)
-set(CUDA_LIBRARY_FOLDERS lib lib64 lib/x86_64-linux-gnu lib/aarch64-linux-gnu)
 set(CUDA_MISSING)
 
 find_program(CUDA_NVCC nvcc ${CUDA_PLACES} PATH_SUFFIXES bin)
@@ -16,24 +15,15 @@ if(NOT CUDA_NVCC_VERSION MATCHES "release 13\\.")
   list(APPEND CUDA_MISSING nvcc)
 endif()
 
-# cuda_find(part header name...): CUDA_<PART>_INCLUDE, and of each library lib<name> CUDA_<NAME>.
-macro(cuda_find part header)
-  string(TOUPPER "CUDA_${part}_INCLUDE" variable)
-  find_path(${variable} ${header} ${CUDA_PLACES} PATH_SUFFIXES include)
-  set(found "${${variable}}")
-  foreach(file ${ARGN})
-    string(REGEX REPLACE "lib(.*)\\.so.*" "CUDA_\\1" variable "${file}")
-    string(TOUPPER "${variable}" variable)
-    find_library(${variable} NAMES ${file} ${CUDA_PLACES} PATH_SUFFIXES ${CUDA_LIBRARY_FOLDERS})
-    if(NOT ${variable})
-      set(found)
-    endif()
-  endforeach()
-  if(NOT found)
+macro(cuda_find part header library)
+  find_path(CUDA_${part}_INCLUDE ${header} ${CUDA_PLACES} PATH_SUFFIXES include)
+  find_library(CUDA_${part}_LIBRARY NAMES ${library} ${CUDA_PLACES}
+    PATH_SUFFIXES lib lib64 lib/x86_64-linux-gnu lib/aarch64-linux-gnu)
+  if(NOT CUDA_${part}_INCLUDE OR NOT CUDA_${part}_LIBRARY)
     list(APPEND CUDA_MISSING ${part})
   endif()
 endmacro()
-cuda_find(cublas cublasLt.h libcublasLt.so.13 libcublas.so.13)
+cuda_find(cublas cublasLt.h libcublasLt.so.13)
 cuda_find(cudnn cudnn.h libcudnn.so.9)
 
 if(CMAKE_SCRIPT_MODE_FILE)

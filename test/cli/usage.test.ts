@@ -118,7 +118,7 @@ for (const command of commands) {
     t.is(stderr, '')
     t.true(stdout.startsWith(`Usage: neural-lsh ${command}`))
     t.regex(stdout, /\nExamples:\n/)
-    for (const name of ['engine', 'threads', 'json', 'help']) t.true(stdout.includes(`\n  --${name}`), name)
+    for (const name of ['engine', 'device', 'threads', 'json', 'help']) t.true(stdout.includes(`\n  --${name}`), name)
     t.true(stdout.split('\n').every((line) => line.length <= 100))
   })
 }
@@ -222,7 +222,7 @@ test('an option goes by its own name, by its whole one, and by what follows the 
 test('every option of searching and evaluating is an option of its command', (t) => {
   t.deepEqual(Object.keys(searchFlags), ['k', 'probes', 'mass', 'recall'])
   t.deepEqual(Object.keys(evaluateFlags), ['truth', 'k', 'probes', 'mass', 'recall'])
-  t.deepEqual(Object.keys(runFlags), ['engine', 'threads'])
+  t.deepEqual(Object.keys(runFlags), ['engine', 'device', 'threads'])
 })
 
 test('a reader that goes away is no failure', async (t) => {

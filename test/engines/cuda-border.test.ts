@@ -250,7 +250,10 @@ test.serial('where the device is lost or full, the CPU answers, and one warning 
   }
   await setTimeout(1)
   t.is(warnings.length, 1)
-  t.regex(warnings[0]?.message ?? '', /^The CPU goes on: the device has not enough memory: cudaErrorOfTest in search/)
+  t.regex(
+    warnings[0]?.message ?? '',
+    /^Searching on the CPU: the device has not enough memory: cudaErrorOfTest in search/
+  )
   t.is(warnings[0]?.code, 'NEURAL_LSH_FALLBACK')
   await failing(`open_index ${status.failed}`, () =>
     t.throwsAsync(engine.openSearcher(state, job), { instanceOf: EngineError })

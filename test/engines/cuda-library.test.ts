@@ -1,4 +1,5 @@
 /** What the engine 'cuda' says where there is no library, or a wrong one, or no cuBLAS, no driver, no device. */
+import { execFileSync } from 'node:child_process'
 import { existsSync, renameSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -38,6 +39,23 @@ test.serial(
     }
   }
 )
+
+if (existsSync(built)) {
+  test('the library that was built gives its table only, and takes cuBLAS and cuDNN by their versions', (t) => {
+    const said = (program: string, ...args: string[]) => execFileSync(program, [...args, built], { encoding: 'utf8' })
+    const symbols = said('nm', '-D', '--defined-only').trim().split('\n')
+    t.deepEqual(
+      symbols.map((line) => line.split(' ').at(-1)),
+      ['neural_lsh_cuda']
+    )
+    const needed = Array.from(said('readelf', '-d').matchAll(/NEEDED.*\[(.*)\]/g), ([, name]) => name)
+    for (const name of ['libcublasLt.so.13', 'libcudnn.so.9']) t.true(needed.includes(name), name)
+    t.false(
+      needed.some((name) => /cudart|stdc\+\+/.test(name ?? '')),
+      'what can be linked is'
+    )
+  })
+}
 
 test.serial('what was asked for by name is not replaced by another engine', async (t) => {
   const [folder, vectors] = [fakeCuda(), integers(20, 3)]

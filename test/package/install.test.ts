@@ -158,6 +158,8 @@ test.serial(
     t.is(use(built.folder, compilers, 'import'), 'native 10\n')
     t.is(use(built.folder, compilers, 'require'), 'native 10\n')
     t.false(existsSync(fetches), 'nothing was fetched')
+    t.true(existsSync(join(built.package, 'native', 'cuda', 'library.cpp')), 'the sources of the library for GPUs')
+    t.false(existsSync(join(built.package, 'build', 'Release', 'neural_lsh_cuda.so')), 'which is built on demand only')
 
     await run(process.execPath, [join(repository, 'scripts', 'prebuild.mjs')], {
       cwd: built.package,

@@ -85,6 +85,54 @@ for (const [device, engine] of engines) {
   })
 }
 
+const activations = [
+  'identity',
+  'sigmoid',
+  'tanh',
+  'relu',
+  'relu6',
+  'leaky-relu',
+  'elu',
+  'selu',
+  'softplus',
+  'gelu',
+  'softmax'
+] as const
+const losses = ['cross-entropy', 'binary-cross-entropy', 'mean-squared-error', 'mean-absolute-error'] as const
+const optimizers = ['sgd', 'adagrad', 'rmsprop', 'adadelta', 'adam', 'adamw', 'adamax', 'nadam'] as const
+const linear = (outputs: number) => ({ type: 'linear', outputs, bias: true }) as const
+const sgd = { type: 'sgd', learningRate: 0.1 } as const
+
+/** How far the parameters are from the native engine's after one step with all rows, or several. */
+async function driftAfter(epochs: number, options: ClassifierOptions): Promise<number> {
+  const request = requestOf({ optimizer: sgd, hidden: [20], ...options, epochs, batchSize: 330 })
+  const [expected, found] = [await native.trainClassifier(request, job), await emulated.trainClassifier(request, job)]
+  return distanceBetween(expected.parameters, found.parameters)
+}
+
+test("a step through every activation and every loss is the native engine's", async (t) => {
+  for (const type of activations) {
+    const drift = await driftAfter(1, { hidden: undefined, layers: [linear(20), { type }, linear(12), { type }] })
+    t.true(drift < 1e-6, `${type}: ${drift}`)
+  }
+  for (const type of losses) {
+    for (const softLabels of [0, 5]) {
+      const loss = { type, classWeights: softLabels > 0 ? 'none' : 'balanced' } as const
+      const drift = await driftAfter(1, { softLabels, loss })
+      t.true(drift < 1e-6, `${type}: ${drift}`)
+    }
+  }
+})
+
+test("steps of every optimizer are the native engine's", async (t) => {
+  for (const type of optimizers) {
+    for (const regularization of [{}, { l1: 1e-3, l2: 1e-2, clipNorm: 0.1 }]) {
+      const drift = await driftAfter(5, { activation: 'tanh', optimizer: { type, learningRate: 0.01 }, regularization })
+      t.true(drift < 1e-5, `${type}: ${drift}`)
+    }
+  }
+})
+
 test.serial('vectors that do not fit on the device are brought batch by batch', async (t) => {
   const request = requestOf({ hidden: [48], softLabels: 3, regularization: { inputNoise: 0.1 } })
   const expected = await emulated.trainClassifier(request, job)

@@ -132,7 +132,7 @@ class Convolution final : public Layer {
   /// repeatability.
   template <typename Performance>
   Performance choose(const Performance* offers, int count) const {
-    constexpr std::size_t mostBytes = std::size_t{1} << 30;
+    constexpr std::size_t mostBytes = std::size_t{1} << 28;
     const auto fits = [&](const Performance& offer) {
       return offer.status == CUDNN_STATUS_SUCCESS && offer.memory <= mostBytes &&
              (!context_.deterministic || offer.determinism == CUDNN_DETERMINISTIC);

@@ -79,7 +79,7 @@ test('the npm commands exist', async (t) => {
     else t.true(['ci', 'test', 'install'].includes(verb), command)
   }
   t.true(Object.hasOwn(scripts, 'test'))
-  for (const [, name] of readme.matchAll(/npm run ([\w-]+)/g)) t.true(Object.hasOwn(scripts, name as string), name)
+  for (const [, name] of readme.matchAll(/npm run ([\w:-]+)/g)) t.true(Object.hasOwn(scripts, name as string), name)
 })
 
 test.serial('the commands of the command line run, one after the other', async (t) => {

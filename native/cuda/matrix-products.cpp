@@ -6,13 +6,6 @@
 namespace neural_lsh::cuda {
 namespace {
 
-/// As much as cuBLAS asks for by itself: more from Hopper on.
-std::size_t workspaceBytes(int device) {
-  int major = 0;
-  NLSH_CHECK(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device));
-  return std::size_t{major >= 9 ? 32U : 4U} << 20;
-}
-
 struct Types {
   cublasComputeType_t compute;
   cudaDataType_t scale, operand, out;
@@ -141,6 +134,13 @@ class MatrixProducts::Plan {
   Layout columns_, rows_, out_;
   cublasLtMatmulHeuristicResult_t choice_{};
 };
+
+/// As much as cuBLAS asks for by itself: more from Hopper on.
+std::size_t workspaceBytes(int device) {
+  int major = 0;
+  NLSH_CHECK(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device));
+  return std::size_t{major >= 9 ? 32U : 4U} << 20;
+}
 
 MatrixProducts::MatrixProducts(int device) : workspace_(workspaceBytes(device)) {
   NLSH_CHECK(cublasLtCreate(&handle_));

@@ -31,6 +31,9 @@ struct ProductShape {
   friend auto operator<=>(const ProductShape&, const ProductShape&) = default;
 };
 
+/// Of the device, that products are worked out in.
+std::size_t workspaceBytes(int device);
+
 /// For one thread and one stream at a time; keeps how each shape is multiplied best.
 class MatrixProducts {
  public:

@@ -89,7 +89,7 @@ struct Four<std::int32_t> {
   using Type = int4;
 };
 
-constexpr std::uint32_t columnsPerThread = 4, rowsPerThread = 8;
+constexpr std::uint32_t tileColumnsPerThread = 4, tileRowsPerThread = 8;
 
 struct Reserve {
   __device__ std::uint32_t operator()(std::uint32_t* counter) const { return atomicAdd(counter, 1U); }
@@ -100,18 +100,18 @@ template <typename Value>
 __global__ void __launch_bounds__(threadsPerBlock)
     filterTile(TileProducts<Value> tile, TileLists<Value> rows, TileLists<Value> columns, bool isMutual,
                ListSizes sizes) {
-  const std::uint32_t column = (blockIdx.x * blockDim.x + threadIdx.x) * columnsPerThread;
+  const std::uint32_t column = (blockIdx.x * blockDim.x + threadIdx.x) * tileColumnsPerThread;
   if (column >= tile.columns) return;
-  const std::uint32_t firstRow = blockIdx.y * rowsPerThread;
+  const std::uint32_t firstRow = blockIdx.y * tileRowsPerThread;
 
   // The stride is a multiple of 16, and so are the columns that there is memory for.
   union Products {
     typename Four<Value>::Type vector;
-    Value values[columnsPerThread];
+    Value values[tileColumnsPerThread];
   };
-  Products products[rowsPerThread];
+  Products products[tileRowsPerThread];
 #pragma unroll
-  for (std::uint32_t r = 0; r < rowsPerThread; ++r) {
+  for (std::uint32_t r = 0; r < tileRowsPerThread; ++r) {
     const std::size_t row = min(firstRow + r, tile.rows - 1);
     products[r].vector =
         *reinterpret_cast<const typename Four<Value>::Type*>(tile.products + row * tile.stride + column);
@@ -119,21 +119,21 @@ __global__ void __launch_bounds__(threadsPerBlock)
 
   constexpr Value never =
       std::is_integral_v<Value> ? static_cast<Value>(-1) : static_cast<Value>(-__builtin_huge_valf());
-  Value terms[columnsPerThread], limits[columnsPerThread];
+  Value terms[tileColumnsPerThread], limits[tileColumnsPerThread];
 #pragma unroll
-  for (std::uint32_t c = 0; c < columnsPerThread; ++c) {
+  for (std::uint32_t c = 0; c < tileColumnsPerThread; ++c) {
     const bool isColumn = column + c < tile.columns;
     terms[c] = isColumn ? columns.terms[column + c] : Value{0};
     limits[c] = isColumn && isMutual ? columns.limits[column + c] : never;
   }
 
 #pragma unroll
-  for (std::uint32_t r = 0; r < rowsPerThread; ++r) {
+  for (std::uint32_t r = 0; r < tileRowsPerThread; ++r) {
     const std::uint32_t row = firstRow + r;
     if (row >= tile.rows) return;
     const Value term = rows.terms[row], limit = rows.limits[row];
 #pragma unroll
-    for (std::uint32_t c = 0; c < columnsPerThread; ++c) {
+    for (std::uint32_t c = 0; c < tileColumnsPerThread; ++c) {
       const Value distance = tileDistance(term + terms[c], tile.scale, products[r].values[c]);
       const bool entersRow = distance <= limit, entersColumn = distance <= limits[c];
       if (!entersRow && !entersColumn) continue;
@@ -171,12 +171,6 @@ __global__ void listedDistancesKernel(ListedDistances lists) {
       if (lanes.index() == 0) lists.distances[row * lists.kept + i] = distance;
     }
   }
-}
-
-NLSH_BOTH std::uint32_t powerOfTwoFrom(std::uint32_t count) {
-  std::uint32_t size = 1;
-  while (size < count) size *= 2;
-  return size;
 }
 
 constexpr RankedPoint noPoint{__builtin_huge_val(), 0x7FFFFFFF};
@@ -290,8 +284,8 @@ template <typename Value>
 void selectTile(const TileProducts<Value>& tile, const TileLists<Value>& rows,
                 const TileLists<Value>& columns, bool isMutual, ListSizes sizes, const WarpMemory& memory,
                 const Stream& stream) {
-  const dim3 blocks(static_cast<unsigned>(divideUp(tile.columns, threadsPerBlock * columnsPerThread)),
-                    static_cast<unsigned>(divideUp(tile.rows, rowsPerThread)));
+  const dim3 blocks(static_cast<unsigned>(divideUp(tile.columns, threadsPerBlock * tileColumnsPerThread)),
+                    static_cast<unsigned>(divideUp(tile.rows, tileRowsPerThread)));
   launch("filterTile", filterTile<Value>, LaunchShape{blocks}, stream, tile, rows, columns, isMutual, sizes);
   const WarpGrid grid = memory.grid(tile.rows + (isMutual ? tile.columns : 0));
   launch("mergeTile", mergeTile<Value>, shapeOf(grid), stream, tile, rows, columns, isMutual, sizes, grid);

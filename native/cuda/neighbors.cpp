@@ -141,6 +141,12 @@ std::size_t listBytes(const Problem& problem) {
          problem.k * (sizeof(std::int32_t) + sizeof(float));
 }
 
+Failure tooSmallDevice() {
+  return Failure(
+      NLSH_OUT_OF_MEMORY,
+      "the device's free memory is too small even for the lists of neighbors and small tiles of products");
+}
+
 /// Throws NLSH_OUT_OF_MEMORY where not even small tiles fit into `budget` bytes.
 template <typename Value>
 Plan makePlan(const Problem& problem, const DeviceLimits& limits, std::size_t budget) {
@@ -148,21 +154,19 @@ Plan makePlan(const Problem& problem, const DeviceLimits& limits, std::size_t bu
   const std::size_t forTiles = budget / 8, forLists = budget / 2, forOpen = budget / 16;
   Plan plan{};
   plan.queriesPerPass = std::min(problem.queries.rows, forLists / listBytes<Value>(problem));
+  if (plan.queriesPerPass < (problem.isGraph ? problem.queries.rows : 1)) throw tooSmallDevice();
   plan.tile = tileShape(limits.l2Bytes, forTiles, plan.queriesPerPass, problem.points.rows);
   plan.openRows = std::clamp<std::size_t>(forOpen / (rowBytes + problem.k * sizeof(RankedPoint)),
                                           operandAlignment, std::size_t{1} << 16);
   const std::size_t used = forTiles + forOpen + plan.queriesPerPass * listBytes<Value>(problem);
   const std::size_t left = used < budget ? (budget - used) / rowBytes : 0;
   const bool fits = problem.points.rows + (problem.isGraph ? 0 : plan.queriesPerPass) <= left;
-  const std::size_t perBlock = left / (problem.isGraph ? 3 : 4) / plan.tile.columns * plan.tile.columns;
-  plan.pointsPerBlock = fits ? problem.points.rows : perBlock;
+  // Whole tiles, where there is room for one.
+  const std::size_t perBlock = left / (problem.isGraph ? 3 : 4);
+  const std::size_t step = perBlock > plan.tile.columns ? plan.tile.columns : operandAlignment;
+  plan.pointsPerBlock = fits ? problem.points.rows : perBlock / step * step;
   plan.queriesPerBlock = problem.isGraph || !fits ? plan.pointsPerBlock : plan.queriesPerPass;
-  const bool isTooMuch = plan.pointsPerBlock == 0 || plan.queriesPerPass == 0 ||
-                         (problem.isGraph && plan.queriesPerPass < problem.queries.rows);
-  if (isTooMuch)
-    throw Failure(NLSH_OUT_OF_MEMORY,
-                  "the device's free memory is too small even for the lists of neighbors and "
-                  "small tiles of products");
+  if (plan.pointsPerBlock == 0) throw tooSmallDevice();
   return plan;
 }
 
@@ -511,9 +515,10 @@ class NeighborSearch {
 /// Pass after pass, with as much of the device's memory as it turns out to have.
 template <typename Value>
 void solve(const Problem& problem, int device, const Watch& watch) {
-  constexpr std::size_t leastBudget = std::size_t{8} << 20;
+  constexpr std::size_t leastBudget = std::size_t{4} << 20;
   const DeviceLimits limits = deviceLimits(device);
-  for (std::size_t budget = limits.freeBytes / 10 * 9;; budget /= 2) {
+  const std::size_t left = limits.freeBytes - std::min(limits.freeBytes, workspaceBytes(device));
+  for (std::size_t budget = left / 10 * 9;; budget /= 2) {
     try {
       const Plan plan = makePlan<Value>(problem, limits, budget);
       TileCount tiles(watch);

@@ -162,7 +162,7 @@ struct ByteDistances {
 };
 
 /// How the words of queries and rows are read.
-struct FloatRows {
+struct FloatReader {
   static __device__ std::size_t words(const Scoring& scoring) { return scoring.vectors.columns; }
   static __device__ float query(const Scoring& scoring, std::size_t query, std::size_t word) {
     return scoring.queries.floats[query * scoring.vectors.columns + word];
@@ -171,12 +171,12 @@ struct FloatRows {
     return scoring.vectors.floats[row * scoring.vectors.columns + word];
   }
 };
-struct WidenedBytes : FloatRows {
+struct WidenedByteReader : FloatReader {
   static __device__ float row(const Scoring& scoring, std::size_t row, std::size_t word) {
     return static_cast<float>(scoring.vectors.bytes[row * scoring.vectors.byteStride() + word]);
   }
 };
-struct PackedBytes {
+struct PackedByteReader {
   static __device__ std::size_t words(const Scoring& scoring) {
     return scoring.vectors.byteStride() / sizeof(std::uint32_t);
   }
@@ -311,12 +311,6 @@ __global__ void __launch_bounds__(threadsPerBlock, 4) scoreVisitsKernel(Scoring 
   }
 }
 
-NLSH_BOTH std::uint32_t powerOfTwoFrom(std::uint32_t count) {
-  std::uint32_t size = 1;
-  while (size < count) size *= 2;
-  return size;
-}
-
 __device__ double storedDistance(const Warp& lanes, const StoredVectors& vectors, const float* query,
                                  std::size_t row) {
   return vectors.bytes == nullptr
@@ -420,13 +414,13 @@ ScoringMemory::ScoringMemory(const DeviceLimits& limits, std::uint32_t kept)
 void scoreVisits(const Scoring& scoring, const ScoringMemory& memory, const Stream& stream) {
   const bool isEuclidean = scoring.vectors.metric == NLSH_EUCLIDEAN;
   if (scoring.queries.words != nullptr) {
-    launchScoring<PackedBytes, ByteDistances>(scoring, memory, stream);
+    launchScoring<PackedByteReader, ByteDistances>(scoring, memory, stream);
   } else if (scoring.vectors.bytes != nullptr) {
-    (isEuclidean ? launchScoring<WidenedBytes, SquaredDifferences>
-                 : launchScoring<WidenedBytes, NegativeProducts>)(scoring, memory, stream);
+    (isEuclidean ? launchScoring<WidenedByteReader, SquaredDifferences>
+                 : launchScoring<WidenedByteReader, NegativeProducts>)(scoring, memory, stream);
   } else {
-    (isEuclidean ? launchScoring<FloatRows, SquaredDifferences>
-                 : launchScoring<FloatRows, NegativeProducts>)(scoring, memory, stream);
+    (isEuclidean ? launchScoring<FloatReader, SquaredDifferences>
+                 : launchScoring<FloatReader, NegativeProducts>)(scoring, memory, stream);
   }
 }
 

@@ -8,13 +8,17 @@
 
 namespace neural_lsh::cuda {
 
+NLSH_BOTH constexpr std::uint32_t powerOfTwoFrom(std::uint32_t count) {
+  std::uint32_t size = 1;
+  while (size < count) size *= 2;
+  return size;
+}
+
 /// Memory for a selection of `kept` values: a power of two with room for as many that wait as there are lanes
 /// and, so that sorting is rare, for half as many as are kept.
 NLSH_BOTH constexpr std::uint32_t selectionSize(std::uint32_t kept) {
   const std::uint32_t waiting = kept / 2 > 32 ? kept / 2 : 32;
-  std::uint32_t size = 64;
-  while (size < kept + waiting) size *= 2;
-  return size;
+  return powerOfTwoFrom(kept + waiting);
 }
 
 /// Batcher's bitonic network over a power of two of values.

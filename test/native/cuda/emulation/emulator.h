@@ -1,8 +1,9 @@
-// As much of CUDA and cuBLASLt as the engine uses, on the host, so that its kernels and what drives them can be run and
-// compared with plain loops where there is no device. The threads of a block are fibers that take turns in a random
-// order, each up to where it waits for others; what is put on a stream is done as late as possible, and that of several
-// streams in any order that their events allow: what is not waited for is seen to be missing. It says nothing about
-// speed, nor about what only a device does (its memory model within a warp, its compiler, cuBLAS itself).
+// As much of CUDA and cuBLASLt as the engine uses, on the host, so that its kernels and what drives them can
+// be run and compared with plain loops where there is no device. The threads of a block are fibers that take
+// turns in a random order, each up to where it waits for others; what is put on a stream is done as late as
+// possible, and that of several streams in any order that their events allow: what is not waited for is seen
+// to be missing. It says nothing about speed, nor about what only a device does (its memory model within a
+// warp, its compiler, cuBLAS itself).
 #pragma once
 
 #include <setjmp.h>
@@ -76,19 +77,18 @@ class Block {
       fiber.context.uc_stack.ss_size = stackBytes;
       makecontext(&fiber.context, &Block::enter, 0);
     }
-    std::vector<unsigned> turns(threads);
-    for (unsigned i = 0; i < threads; ++i) turns[i] = i;
-    for (bool isRunning = true; isRunning;) {
-      std::shuffle(turns.begin(), turns.end(), order);
+    alive_ = threads;
+    while (alive_ > 0) {
+      // From anywhere on, in either direction.
+      const unsigned start = order() % threads, step = order() % 2 == 0 ? 1 : threads - 1;
       bool moved = false;
-      for (const unsigned thread : turns) {
+      for (unsigned i = 0, thread = start; i < threads; ++i, thread = (thread + step) % threads) {
         if (fibers_[thread]->state != State::ready) continue;
         moved = true;
         resume(thread);
       }
       const bool released = releaseWarps() | releaseBlock();
-      isRunning = std::any_of(turns.begin(), turns.end(), [&](unsigned i) { return fibers_[i]->state != State::done; });
-      if (isRunning && !moved && !released) fail("threads wait for each other forever");
+      if (alive_ > 0 && !moved && !released) fail("threads wait for each other forever");
     }
   }
 
@@ -106,7 +106,8 @@ class Block {
     std::memcpy(&warp.slots[turn][thread_ % warpSize], &value, sizeof(T));
     wait(State::waitsForWarp);
     std::array<T, warpSize> values;
-    for (unsigned lane = 0; lane < warpSize; ++lane) std::memcpy(&values[lane], &warp.slots[turn][lane], sizeof(T));
+    for (unsigned lane = 0; lane < warpSize; ++lane)
+      std::memcpy(&values[lane], &warp.slots[turn][lane], sizeof(T));
     return values;
   }
 
@@ -132,6 +133,7 @@ class Block {
     const unsigned thread = block.thread_;
     (*block.body_)();
     block.fibers_[thread]->state = State::done;
+    --block.alive_;
     _longjmp(block.scheduler_, 1);
   }
 
@@ -185,7 +187,7 @@ class Block {
   std::vector<std::unique_ptr<Fiber>> fibers_;
   std::vector<Warp> warps_;
   const std::function<void()>* body_ = nullptr;
-  unsigned thread_ = 0, threads_ = 0;
+  unsigned thread_ = 0, threads_ = 0, alive_ = 0;
 };
 
 struct ThreadIndex {
@@ -194,7 +196,8 @@ struct ThreadIndex {
   } x;
 };
 
-/// What is to be done on a stream, one thing after the other. An event counts how often it was recorded and passed.
+/// What is to be done on a stream, one thing after the other. An event counts how often it was recorded and
+/// passed.
 struct Event {
   std::uint64_t recorded = 0, passed = 0;
 };
@@ -241,7 +244,9 @@ class Device {
     }
   }
   void runAll() {
-    runUntil([this] { return std::all_of(streams_.begin(), streams_.end(), [](const auto& s) { return s->queue.empty(); }); });
+    runUntil([this] {
+      return std::all_of(streams_.begin(), streams_.end(), [](const auto& s) { return s->queue.empty(); });
+    });
   }
 
   void* allocate(std::size_t bytes) {
@@ -265,7 +270,8 @@ class Device {
     if (after == sizes_.begin()) fail("not memory of the device");
     --after;
     const auto* const begin = static_cast<const char*>(after->first);
-    if (static_cast<const char*>(first) + bytes > begin + after->second) fail("beyond the memory of the device");
+    if (static_cast<const char*>(first) + bytes > begin + after->second)
+      fail("beyond the memory of the device");
   }
 
  private:
@@ -504,22 +510,22 @@ template <typename... Parameters, typename... Arguments>
 cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(Parameters...),
                                Arguments... arguments) {
   using emulation::Block;
-  if (config->gridDim.x == 0 || config->gridDim.y == 0 || config->gridDim.y > 65'535 || config->blockDim.x > 1024 ||
-      config->dynamicSmemBytes > 96 << 10)
+  if (config->gridDim.x == 0 || config->gridDim.y == 0 || config->gridDim.y > 65'535 ||
+      config->blockDim.x > 1024 || config->dynamicSmemBytes > 96 << 10)
     emulation::fail("a launch of a shape that there is not");
   const std::tuple<Parameters...> values(arguments...);
   config->stream->queue.push_back({{}, [values, kernel, grid = config->gridDim, block = config->blockDim] {
-    ++emulation::Device::instance().launches;
-    ::gridDim = grid;
-    ::blockDim = block;
-    const std::function<void()> body = [&] { std::apply(kernel, values); };
-    for (unsigned y = 0; y < grid.y; ++y) {
-      for (unsigned x = 0; x < grid.x; ++x) {
-        blockIdx = {x, y, 1};
-        Block::current().run(block.x, body);
-      }
-    }
-  }});
+                                     ++emulation::Device::instance().launches;
+                                     ::gridDim = grid;
+                                     ::blockDim = block;
+                                     const std::function<void()> body = [&] { std::apply(kernel, values); };
+                                     for (unsigned y = 0; y < grid.y; ++y) {
+                                       for (unsigned x = 0; x < grid.x; ++x) {
+                                         blockIdx = {x, y, 1};
+                                         Block::current().run(block.x, body);
+                                       }
+                                     }
+                                   }});
   return cudaSuccess;
 }
 
@@ -593,7 +599,8 @@ inline cublasStatus_t cublasLtDestroy(cublasLtHandle_t handle) {
   return CUBLAS_STATUS_SUCCESS;
 }
 inline cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t* layout, cudaDataType_t type,
-                                                 std::uint64_t rows, std::uint64_t columns, std::int64_t stride) {
+                                                 std::uint64_t rows, std::uint64_t columns,
+                                                 std::int64_t stride) {
   *layout = new EmulatedLayout{type, rows, columns, stride};
   return CUBLAS_STATUS_SUCCESS;
 }
@@ -611,8 +618,8 @@ inline cublasStatus_t cublasLtMatmulDescDestroy(cublasLtMatmulDesc_t description
   return CUBLAS_STATUS_SUCCESS;
 }
 inline cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t description,
-                                                     cublasLtMatmulDescAttributes_t attribute, const void* value,
-                                                     std::size_t bytes) {
+                                                     cublasLtMatmulDescAttributes_t attribute,
+                                                     const void* value, std::size_t bytes) {
   const auto set = [&](auto& to) {
     if (bytes != sizeof(to)) emulation::fail("an attribute of another size");
     std::memcpy(&to, value, bytes);
@@ -645,9 +652,10 @@ inline cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPrefere
                                                            std::size_t) {
   return CUBLAS_STATUS_SUCCESS;
 }
-inline cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDesc_t, cublasLtMatrixLayout_t,
+inline cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDesc_t,
                                                      cublasLtMatrixLayout_t, cublasLtMatrixLayout_t,
-                                                     cublasLtMatrixLayout_t, cublasLtMatmulPreference_t, int,
+                                                     cublasLtMatrixLayout_t, cublasLtMatrixLayout_t,
+                                                     cublasLtMatmulPreference_t, int,
                                                      cublasLtMatmulHeuristicResult_t*, int* found) {
   *found = 1;
   return CUBLAS_STATUS_SUCCESS;
@@ -671,8 +679,10 @@ inline float asFloat(const void* numbers, cudaDataType_t type, std::size_t i) {
 }
 
 /// The transposed product that the engine asks for.
-inline void multiply(const EmulatedDescription& description, const EmulatedLayout& layoutA, const void* a,
-                     const EmulatedLayout& layoutB, const void* b, const EmulatedLayout& layoutC, void* c) {
+__attribute__((optimize("O3"))) inline void multiply(const EmulatedDescription& description,
+                                                     const EmulatedLayout& layoutA, const void* a,
+                                                     const EmulatedLayout& layoutB, const void* b,
+                                                     const EmulatedLayout& layoutC, void* c) {
   const std::size_t depth = layoutA.rows;
   std::vector<float> column(depth), widened(layoutA.type == CUDA_R_8I ? 0 : depth * layoutA.columns);
   for (std::size_t m = 0; m < layoutA.columns && layoutA.type != CUDA_R_8I; ++m) {
@@ -684,7 +694,8 @@ inline void multiply(const EmulatedDescription& description, const EmulatedLayou
     const std::size_t startC = n * static_cast<std::size_t>(layoutC.stride);
     if (layoutA.type == CUDA_R_8I) {
       for (std::size_t m = 0; m < layoutA.columns; ++m) {
-        const auto* const x = static_cast<const std::int8_t*>(a) + m * static_cast<std::size_t>(layoutA.stride);
+        const auto* const x =
+            static_cast<const std::int8_t*>(a) + m * static_cast<std::size_t>(layoutA.stride);
         const auto* const y = static_cast<const std::int8_t*>(b) + startB;
         std::int32_t sum = 0;
         for (std::size_t k = 0; k < depth; ++k) sum += x[k] * y[k];
@@ -704,35 +715,38 @@ inline void multiply(const EmulatedDescription& description, const EmulatedLayou
 }
 
 inline std::size_t bytesOf(const EmulatedLayout& layout) {
-  const std::size_t number = layout.type == CUDA_R_8I                                   ? 1
+  const std::size_t number = layout.type == CUDA_R_8I                                  ? 1
                              : layout.type == CUDA_R_16BF || layout.type == CUDA_R_16F ? 2
-                                                                                        : 4;
+                                                                                       : 4;
   return ((layout.columns - 1) * static_cast<std::size_t>(layout.stride) + layout.rows) * number;
 }
 
 /// What cuBLASLt wants of the operands of all its kernels.
 inline void checkOperand(const EmulatedLayout& layout, const void* memory) {
-  if (reinterpret_cast<std::uintptr_t>(memory) % 256 != 0) fail("an operand that is not aligned to 256 bytes");
-  if (layout.rows % 16 != 0 || layout.columns % 16 != 0 || layout.stride % 16 != 0) fail("a size that is not padded");
+  if (reinterpret_cast<std::uintptr_t>(memory) % 256 != 0)
+    fail("an operand that is not aligned to 256 bytes");
+  if (layout.rows % 16 != 0 || layout.columns % 16 != 0 || layout.stride % 16 != 0)
+    fail("a size that is not padded");
   Device::instance().checkRange(memory, bytesOf(layout));
 }
 
 }  // namespace emulation
 
-inline cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t description, const void*, const void* a,
-                                     cublasLtMatrixLayout_t layoutA, const void* b, cublasLtMatrixLayout_t layoutB,
-                                     const void*, const void*, cublasLtMatrixLayout_t, void* out,
-                                     cublasLtMatrixLayout_t layoutOut, const cublasLtMatmulAlgo_t*, void*,
-                                     std::size_t, cudaStream_t stream) {
-  if (description->transA != CUBLAS_OP_T || description->transB != CUBLAS_OP_N || layoutA->rows != layoutB->rows ||
-      layoutOut->rows != layoutA->columns || layoutOut->columns != layoutB->columns)
+inline cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t description, const void*,
+                                     const void* a, cublasLtMatrixLayout_t layoutA, const void* b,
+                                     cublasLtMatrixLayout_t layoutB, const void*, const void*,
+                                     cublasLtMatrixLayout_t, void* out, cublasLtMatrixLayout_t layoutOut,
+                                     const cublasLtMatmulAlgo_t*, void*, std::size_t, cudaStream_t stream) {
+  if (description->transA != CUBLAS_OP_T || description->transB != CUBLAS_OP_N ||
+      layoutA->rows != layoutB->rows || layoutOut->rows != layoutA->columns ||
+      layoutOut->columns != layoutB->columns)
     emulation::fail("matrices that do not fit");
   emulation::checkOperand(*layoutA, a);
   emulation::checkOperand(*layoutB, b);
   emulation::checkOperand(*layoutOut, out);
   stream->queue.push_back({{}, [=, d = *description, x = *layoutA, y = *layoutB, z = *layoutOut] {
-    emulation::multiply(d, x, a, y, b, z, out);
-  }});
+                             emulation::multiply(d, x, a, y, b, z, out);
+                           }});
   return CUBLAS_STATUS_SUCCESS;
 }
 

@@ -237,7 +237,7 @@ void stepOptimizer(const OptimizerRule& rule, double clipNorm, const Batch* batc
       if (lanes.index() == 0) arrays.squares[part] = squares;
     });
   }
-  const std::size_t blocks = blocksFor(count);
+  const std::size_t blocks = fullBlocks(count);
   forEachBlock(blocks, stream, "stepOptimizer", [=] NLSH_DEVICE(const auto& lanes, std::size_t block) {
     double squares = 0;
     if (clipNorm > 0) {

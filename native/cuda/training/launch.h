@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cstddef>
 
-#include "../device.h"
+#include "../launch.h"
 #include "block.h"
 
 #define NLSH_DEVICE __device__
@@ -14,11 +14,7 @@ namespace neural_lsh::cuda {
 
 template <typename Body>
 __global__ void __launch_bounds__(Block::count) forEachKernel(std::size_t count, Body body) {
-  const std::size_t stride = static_cast<std::size_t>(gridDim.x) * Block::count;
-  for (std::size_t i = static_cast<std::size_t>(blockIdx.x) * Block::count + threadIdx.x; i < count;
-       i += stride) {
-    body(i);
-  }
+  for (std::size_t i = firstItem(); i < count; i += itemStep()) body(i);
 }
 
 template <typename Body>
@@ -27,7 +23,7 @@ __global__ void __launch_bounds__(Block::count) forEachBlockKernel(Body body) {
 }
 
 /// Enough to fill any device, and not more than there is to do.
-inline std::size_t blocksFor(std::size_t count) {
+inline std::size_t fullBlocks(std::size_t count) {
   constexpr std::size_t most = 4096;
   return std::min((count + Block::count - 1) / Block::count, most);
 }
@@ -36,16 +32,16 @@ inline std::size_t blocksFor(std::size_t count) {
 template <typename Body>
 void forEach(std::size_t count, const Stream& stream, const char* what, const Body& body) {
   if (count == 0) return;
-  forEachKernel<<<static_cast<unsigned>(blocksFor(count)), Block::count, 0, stream>>>(count, body);
-  checkLaunch(what);
+  const LaunchShape shape{dim3(static_cast<unsigned>(fullBlocks(count))), Block::count};
+  launch(what, forEachKernel<Body>, shape, stream, count, body);
 }
 
 /// Starts body(lanes, i) for each i < count, which the threads of a block do together.
 template <typename Body>
 void forEachBlock(std::size_t count, const Stream& stream, const char* what, const Body& body) {
   if (count == 0) return;
-  forEachBlockKernel<<<static_cast<unsigned>(count), Block::count, 0, stream>>>(body);
-  checkLaunch(what);
+  const LaunchShape shape{dim3(static_cast<unsigned>(count)), Block::count};
+  launch(what, forEachBlockKernel<Body>, shape, stream, body);
 }
 
 }  // namespace neural_lsh::cuda

@@ -15,7 +15,6 @@ void check(cudaError_t status, const char* call) {
   if (status != cudaSuccess) throw Failure(NLSH_FAILED, call);
 }
 void check(cublasStatus_t, const char*) {}
-void checkLaunch(const char*) {}
 void checkNotLost() {}
 void checkDevice(int) {}
 /// EMULATED_BYTES: of the device's memory that are free.

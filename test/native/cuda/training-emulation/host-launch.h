@@ -12,7 +12,7 @@
 
 namespace neural_lsh::cuda {
 
-inline std::size_t blocksFor(std::size_t count) {
+inline std::size_t fullBlocks(std::size_t count) {
   return count < 3 ? count : 3;
 }
 

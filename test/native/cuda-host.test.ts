@@ -8,13 +8,15 @@ import test from 'ava'
 
 for (const [program, what] of [
   ['host', 'arithmetic'],
-  ['training', 'training']
+  ['training', 'training'],
+  ['training-kernels', 'training on an emulated device']
 ] as const) {
   test(`the ${what} of the CUDA engine is right`, (t) => {
     const folder = mkdtempSync(join(tmpdir(), 'neural-lsh-cuda-'))
     t.teardown(() => rmSync(folder, { recursive: true, force: true }))
     const file = join(folder, program)
-    const flags = ['-std=c++20', '-O2', '-Wall', '-Wextra', '-Werror', '-pthread']
+    const warnings = ['-Wall', '-Wextra', '-Werror']
+    const flags = ['-std=c++20', '-O1', ...warnings, '-pthread', '-Itest/native/cuda/emulation']
     execFileSync(process.env.CXX ?? 'c++', [...flags, `test/native/cuda/${program}.cpp`, '-o', file], {
       encoding: 'utf8'
     })

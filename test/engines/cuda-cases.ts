@@ -19,7 +19,7 @@ for (const metric of metrics) {
     faults.push(await neighborFault(engine, { vectors, dimensions, metric }, k))
   }
 }
-for (const options of Object.values(courses)) faults.push((await courseFaults(engine, options))[0])
+for (const options of Object.values(courses)) faults.push((await courseFaults(engine, { ...options, epochs: 2 }))[0])
 for (const shape of shapes) faults.push(await searchFault(engine, shape, 20))
 
 const found = faults.filter((fault) => fault !== undefined)

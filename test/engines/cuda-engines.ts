@@ -2,15 +2,15 @@
  * variable NEURAL_LSH_TEST_CUDA is set, on the GPU of this machine, which must then be there. */
 import { createCudaEngine } from '../../lib/engines/cuda.js'
 import type { Engine } from '../../lib/engines/engine.js'
-import { fakeCuda, withEnvironment } from '../support/fake-cuda.js'
+import { emulatedCuda, fakeCuda, withEnvironment } from '../support/fake-cuda.js'
+
+const create = () => createCudaEngine({ device: 0 })
+const withLibrary = (folder: string) => withEnvironment({ NEURAL_LSH_CUDA_LIBRARY: folder }, create)
 
 export async function cudaEngines(): Promise<[string, Engine][]> {
-  const create = () => createCudaEngine({ device: 0 })
-  const fake = await withEnvironment({ NEURAL_LSH_CUDA_LIBRARY: fakeCuda() }, create)
-  return process.env.NEURAL_LSH_TEST_CUDA
-    ? [
-        ['cuda without a GPU', fake],
-        ['cuda', await create()]
-      ]
-    : [['cuda without a GPU', fake]]
+  const fake: [string, Engine] = ['cuda without a GPU', await withLibrary(fakeCuda())]
+  return process.env.NEURAL_LSH_TEST_CUDA ? [fake, ['cuda', await create()]] : [fake]
 }
+
+/** The library itself over an emulated device: slow, but the kernels are those of the GPU. */
+export const emulatedEngine = () => withLibrary(emulatedCuda())

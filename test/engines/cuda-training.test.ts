@@ -7,14 +7,14 @@ import { createCudaEngine } from '../../lib/engines/cuda.js'
 import type { Engine, TrainedClassifier, TrainingRequest } from '../../lib/engines/engine.js'
 import { createNativeEngine } from '../../lib/engines/native.js'
 import { ArgumentError } from '../../lib/errors.js'
-import { emulatedCuda, withEnvironment } from '../support/fake-cuda.js'
+import { emulatedTraining, withEnvironment } from '../support/fake-cuda.js'
 import { trainingRequest, withoutSeconds } from '../support/training.js'
 import { courseFaults, courses, data, distanceBetween, requestOf, whole } from './cuda-courses.js'
 
 const job = { threads: 1 }
 const native = createNativeEngine()
 const create = () => createCudaEngine({ device: 0, trainingPrecision: 'fp32' })
-const emulated = await withEnvironment({ NEURAL_LSH_CUDA_LIBRARY: emulatedCuda() }, create)
+const emulated = await withEnvironment({ NEURAL_LSH_CUDA_LIBRARY: emulatedTraining() }, create)
 const engines: [string, Engine][] = [['emulated', emulated]]
 if (process.env.NEURAL_LSH_TEST_CUDA) engines.push(['cuda', await create()])
 

@@ -36,6 +36,18 @@ export function fakeCuda(...options: string[]): string {
   return folder
 }
 
+/** The folder of the library itself, its kernels on an emulated device (test/native/cuda/emulation). */
+export function emulatedCuda(): string {
+  const folder = scratch()
+  const source = fileURLToPath(new URL('../native/cuda/engine.cpp', import.meta.url))
+  // Its warnings are the build's business.
+  const flags = ['-std=c++20', '-O2', '-w', '-shared', '-fPIC', '-pthread', `-I${join(source, '..', 'emulation')}`]
+  execFileSync(process.env.CXX || 'c++', [...flags, source, '-o', join(folder, 'neural_lsh_cuda.so')], {
+    stdio: ['ignore', 'inherit', 'inherit']
+  })
+  return folder
+}
+
 /** Runs `body` with these environment variables; not beside other tests that depend on them. */
 export async function withEnvironment<T>(variables: Record<string, string>, body: () => Promise<T>): Promise<T> {
   const before = Object.keys(variables).map((name) => [name, process.env[name]] as const)
@@ -51,7 +63,7 @@ export async function withEnvironment<T>(variables: Record<string, string>, body
 }
 
 /** The folder of a library that trains on an emulated device: what native/cuda/training does, over plain loops. */
-export function emulatedCuda(): string {
+export function emulatedTraining(): string {
   const folder = scratch()
   const root = fileURLToPath(new URL('../../', import.meta.url))
   const emulation = join(root, 'test', 'native', 'cuda', 'training-emulation')

@@ -14,7 +14,7 @@ async function compileAndRun(t: ExecutionContext, source: string, flags: string[
   t.teardown(() => rm(folder, { recursive: true, force: true }))
   const program = join(folder, 'program')
   const all = ['-std=c++20', '-Wall', '-Wextra', '-Werror', ...flags]
-  await run(process.env['CXX'] ?? 'c++', [...all, `test/native/cuda/${source}`, '-o', program])
+  await run(process.env.CXX ?? 'c++', [...all, `test/native/cuda/${source}`, '-o', program])
   return (await run(program)).stdout
 }
 

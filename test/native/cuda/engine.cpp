@@ -205,7 +205,7 @@ class OpenIndex {
         offsets_(index.bins + 1),
         ids_(index.rows),
         mean_(index.columns, 0.25F),
-        scale_(index.columns, 0.5F) {
+        scale_(index.columns, 5) {
     std::iota(ids_.begin(), ids_.end(), 0);
     std::shuffle(ids_.begin(), ids_.end(), randomBits);
     for (std::size_t i = 1; i < index.bins; ++i)
@@ -215,8 +215,8 @@ class OpenIndex {
     widths_ = index.hidden > 0 ? std::vector<std::size_t>{index.columns, index.hidden, index.bins}
                                : std::vector<std::size_t>{index.columns, index.bins};
     for (std::size_t i = 0; i + 1 < widths_.size(); ++i) {
-      weights_.push_back(draw(widths_[i + 1], widths_[i], Values::unit));
-      for (float& weight : weights_.back()) weight -= 0.3F;
+      weights_.push_back(draw(widths_[i + 1], widths_[i], Values::floats));
+      for (float& weight : weights_.back()) weight -= 3;
       biases_.push_back(draw(1, widths_[i + 1], Values::unit));
     }
     std::vector<const float*> weights, biases;

@@ -1,6 +1,7 @@
 // Builds build/Release/neural_lsh.node (or build/Debug with the argument Debug): with cmake-js in a checkout, with
 // plain cmake where only the run-time dependencies are installed. The two keep folders of their own because they may
-// choose different generators. With --cuda also neural_lsh_cuda.so beside it.
+// choose different generators. With --cuda also neural_lsh_cuda.so beside it, then and whenever it
+// is run again.
 import { spawnSync } from 'node:child_process'
 import { createRequire } from 'node:module'
 import os from 'node:os'
@@ -32,7 +33,7 @@ function findCmakeJs() {
 }
 
 function build(kahip) {
-  const variables = [`KAHIP_SOURCE_DIR=${kahip}`, `NEURAL_LSH_CUDA=${cuda ? 'ON' : 'OFF'}`]
+  const variables = [`KAHIP_SOURCE_DIR=${kahip}`, ...(cuda ? ['NEURAL_LSH_CUDA=ON'] : [])]
   const cmakeJs = findCmakeJs()
   if (cmakeJs) {
     const options = ['--out', 'build/cmake', '--config', configuration, '--log-level', 'warn']

@@ -117,8 +117,7 @@ __global__ void __launch_bounds__(threadsPerBlock)
         *reinterpret_cast<const typename Four<Value>::Type*>(tile.products + row * tile.stride + column);
   }
 
-  constexpr Value never =
-      std::is_integral_v<Value> ? static_cast<Value>(-1) : static_cast<Value>(-__builtin_huge_valf());
+  constexpr Value never = noDistance<Value>();
   Value terms[tileColumnsPerThread], limits[tileColumnsPerThread];
 #pragma unroll
   for (std::uint32_t c = 0; c < tileColumnsPerThread; ++c) {

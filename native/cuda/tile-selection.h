@@ -53,6 +53,15 @@ NLSH_BOTH constexpr Value anyDistance() {
   }
 }
 
+template <typename Value>
+NLSH_BOTH constexpr Value noDistance() {
+  if constexpr (std::is_integral_v<Value>) {
+    return -0x7FFFFFFF - 1;
+  } else {
+    return -__builtin_huge_valf();
+  }
+}
+
 /// The limit of a list whose last key is this.
 template <typename Value>
 NLSH_BOTH inline Value limitOf(Key last) {

@@ -1,5 +1,5 @@
-/* The library behind native/cuda/interface.h without a GPU: plain loops in double precision, so that the way from
- * TypeScript to the table and back can be tested anywhere. The environment tells what goes wrong:
+/* The library behind native/cuda/interface.h without a GPU: plain loops in double precision, so that the way
+ * from TypeScript to the table and back can be tested anywhere. The environment tells what goes wrong:
  *   FAKE_CUDA_FAILS     "<function> <status>": that function returns that status
  *   FAKE_CUDA_DRIVER    version of the driver, 13000
  *   FAKE_CUDA_DEVICES   number of devices, 2
@@ -112,7 +112,8 @@ static int32_t find_neighbors(const NlshNeighborsRequest* request, const NlshJob
       found[count++].distance = distance_of(request->metric, queries.data + i * queries.columns,
                                             points.data + j * points.columns, points.columns);
     }
-    write_nearest(found, count, request->k, request->ids + i * request->k, request->distances + i * request->k);
+    write_nearest(found, count, request->k, request->ids + i * request->k,
+                  request->distances + i * request->k);
     if (!goes_on(job, i + 1, queries.rows)) status = NLSH_CANCELLED;
   }
   free(found);
@@ -131,9 +132,13 @@ struct NlshIndex {
   float temperature;
 };
 
-static void* copy_of(const void* data, size_t bytes) { return data == NULL ? NULL : memcpy(malloc(bytes), data, bytes); }
+static void* copy_of(const void* data, size_t bytes) {
+  return data == NULL ? NULL : memcpy(malloc(bytes), data, bytes);
+}
 
-static uint64_t index_bytes(const NlshIndex* index) { return index->rows * index->dimensions * sizeof(float); }
+static uint64_t index_bytes(const NlshIndex* index) {
+  return index->rows * index->dimensions * sizeof(float);
+}
 
 static void close_index(NlshIndex* index) {
   if (index == NULL) return;
@@ -148,7 +153,8 @@ static void close_index(NlshIndex* index) {
   free(index);
 }
 
-static int32_t open_index(const NlshIndexRequest* request, NlshIndex** index, const NlshJob* job, NlshFailure* failure) {
+static int32_t open_index(const NlshIndexRequest* request, NlshIndex** index, const NlshJob* job,
+                          NlshFailure* failure) {
   const int32_t status = failure_of("open_index", failure);
   if (status != NLSH_OK) return status;
   if (job->is_cancelled(job->context)) return NLSH_CANCELLED;
@@ -214,14 +220,16 @@ static void rank_bins(const NlshIndex* index, const float* query, Found* bins) {
   free(out);
 }
 
-static int wants_more(const NlshSearchRequest* request, size_t probes, size_t rows, double mass, double next) {
+static int wants_more(const NlshSearchRequest* request, size_t probes, size_t rows, double mass,
+                      double next) {
   if (rows < request->k) return 1;
   if (request->probes > 0) return probes < request->probes;
   if (request->mass > 0) return mass < request->mass;
   return next >= request->probability && rows < request->candidates;
 }
 
-static int32_t search(NlshIndex* index, const NlshSearchRequest* request, const NlshJob* job, NlshFailure* failure) {
+static int32_t search(NlshIndex* index, const NlshSearchRequest* request, const NlshJob* job,
+                      NlshFailure* failure) {
   int32_t status = failure_of("search", failure);
   Found *bins = malloc(index->bins * sizeof *bins), *found = malloc(index->rows * sizeof *found);
   for (size_t i = 0; i < request->queries.rows && status == NLSH_OK; ++i) {
@@ -234,11 +242,12 @@ static int32_t search(NlshIndex* index, const NlshSearchRequest* request, const 
       const int32_t bin = bins[probes++].id;
       for (int32_t row = index->offsets[bin]; row < index->offsets[bin + 1]; ++row) {
         found[rows].id = index->ids[row];
-        found[rows++].distance =
-            distance_of(index->metric, query, index->vectors + (size_t)row * index->dimensions, index->dimensions);
+        found[rows++].distance = distance_of(
+            index->metric, query, index->vectors + (size_t)row * index->dimensions, index->dimensions);
       }
     }
-    write_nearest(found, rows, request->k, request->ids + i * request->k, request->distances + i * request->k);
+    write_nearest(found, rows, request->k, request->ids + i * request->k,
+                  request->distances + i * request->k);
     request->visited_candidates[i] = (int32_t)rows;
     request->visited_probes[i] = (int32_t)probes;
     if (!goes_on(job, i + 1, request->queries.rows)) status = NLSH_CANCELLED;
@@ -267,4 +276,6 @@ static const NlshCudaTable table = {.version = NLSH_CUDA_VERSION,
                                     .close_index = close_index,
                                     .open_training = open_training};
 
-const NlshCudaTable* neural_lsh_cuda(uint32_t version) { return version == NLSH_CUDA_VERSION ? &table : NULL; }
+const NlshCudaTable* neural_lsh_cuda(uint32_t version) {
+  return version == NLSH_CUDA_VERSION ? &table : NULL;
+}

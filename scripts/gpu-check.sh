@@ -67,6 +67,7 @@ step tests 120 tests
 step memcheck 60 sanitize memcheck
 step racecheck 60 sanitize racecheck
 step timings 90 node bench/cuda.mjs
+step training 60 node bench/cuda-training.mjs
 
 printf '\n== %d s in all\n' "$SECONDS"
 for name in "${failed[@]}"; do echo "FAILED: $name"; done

@@ -1,6 +1,6 @@
 /**
  * The engine on an NVIDIA GPU: the native engine, of which the device takes over what it does best, the exact k-NN graph,
- * exact search and searches in batches. Single searches stay on the CPU, which has answered before a device has begun.
+ * exact search, searches in batches and the classifier's training. Single searches stay on the CPU, which has answered before a device has begun.
  */
 import { dirname, join } from 'node:path'
 import type { Layer } from '../classifier/network.js'
@@ -18,11 +18,17 @@ const selectionWork = 32
 /** Of the matrix products that propose neighbors; what is returned is exact with any. */
 const precision = 'tf32'
 
+export interface CudaOptions {
+  device: number
+  /** Of the matrix products of training, whose sums are floats with any: how far their factors are rounded. */
+  trainingPrecision?: 'fp32' | 'tf32' | 'bf16'
+}
+
 /**
  * Rejects with EngineError, which says why and what cures it, where there is no library, no cuBLAS, no cuDNN, no driver
  * or no device; with ArgumentError where there is no device of that number.
  */
-export async function createCudaEngine({ device }: { device: number }): Promise<Engine> {
+export async function createCudaEngine({ device, trainingPrecision = 'tf32' }: CudaOptions): Promise<Engine> {
   const addon = loadAddon()
   const native = createNativeEngine()
   const { library, versions, devices } = await open(addon.openCuda)
@@ -43,6 +49,16 @@ export async function createCudaEngine({ device }: { device: number }): Promise<
     },
     exactSearch: (vectors, queries, dimensions, metric, k, job) =>
       run(addon.cudaFindNeighbors, { ...place, vectors, queries, dimensions, metric, k }, job),
+    async trainClassifier(request, job) {
+      try {
+        const how = { ...place, precision: trainingPrecision, deterministic: true }
+        const trained = await run(addon.cudaTrainClassifier, { ...how, ...request }, job)
+        return { network: request.network, ...trained }
+      } catch (error) {
+        if (!canTakeOver(error, warnOfTraining)) throw error
+        return native.trainClassifier(request, job)
+      }
+    },
     async openSearcher(state, job) {
       const searcher = await native.openSearcher(state, job)
       const router = deviceRouter(state.classifier)
@@ -52,7 +68,7 @@ export async function createCudaEngine({ device }: { device: number }): Promise<
         const { handle } = await run(addon.openCudaIndex, request, job)
         return withBatches(searcher, new addon.CudaIndex(handle))
       } catch (error) {
-        if (warnsOf(error)) return searcher
+        if (canTakeOver(error, warnOfSearching)) return searcher
         searcher.close()
         throw error
       }
@@ -127,7 +143,7 @@ function withBatches(searcher: Searcher, index: CudaIndex): Searcher {
       try {
         return await run((request, options) => index.search(request, options), { queries, k, ...probing }, job)
       } catch (error) {
-        if (!warnsOf(error)) throw error
+        if (!canTakeOver(error, warnOfSearching)) throw error
         return searcher.searchBatch(queries, { k, probing, reranked }, job)
       }
     },
@@ -138,10 +154,11 @@ function withBatches(searcher: Searcher, index: CudaIndex): Searcher {
   }
 }
 
-const warn = fallbackWarning('Searching on the CPU')
+const warnOfSearching = fallbackWarning('Searching on the CPU')
+const warnOfTraining = fallbackWarning('Training on the CPU')
 
 /** Whether the native engine can answer in the device's place, which is warned of. */
-function warnsOf(error: unknown): boolean {
+function canTakeOver(error: unknown, warn: (why: Error) => void): boolean {
   if (!(error instanceof DeviceError)) return false
   warn(error)
   return true

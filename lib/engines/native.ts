@@ -129,6 +129,7 @@ export interface Addon {
   gatherMatches: NativeStage<GatheredMatches>
   openCuda: NativeStage<OpenedCuda>
   cudaFindNeighbors: NativeStage<Pick<KnnGraph, 'ids' | 'distances'>>
+  cudaTrainClassifier: NativeStage<Omit<TrainedClassifier, 'network'>>
   openCudaIndex: NativeStage<{ handle: CudaHandle }>
   CudaIndex: new (handle: CudaHandle) => NativeCudaIndex
   Searcher: new (handle: Handle) => NativeSearcher

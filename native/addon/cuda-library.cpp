@@ -10,7 +10,6 @@
 #include <span>
 
 #include "../core/error.h"
-#include "../core/job.h"
 
 namespace neural_lsh::addon {
 namespace {
@@ -165,6 +164,14 @@ void checkStatus(std::int32_t status, const NlshFailure& failure) {
     default:
       throw engineError("the CUDA library failed: " + message);
   }
+}
+
+NlshJob watched(const Job& job) {
+  return {const_cast<Job*>(&job),
+          [](void* context) -> std::int32_t { return static_cast<const Job*>(context)->cancelled(); },
+          [](void* context, std::size_t done, std::size_t total) {
+            static_cast<const Job*>(context)->progress(done, total);
+          }};
 }
 
 }  // namespace neural_lsh::addon

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "../core/job.h"
 #include "../cuda/interface.h"
 
 namespace neural_lsh::addon {
@@ -27,5 +28,16 @@ CudaLibrary openCudaLibrary(const std::vector<std::string>& candidates,
 /// Throws what a status other than NLSH_OK means: Cancelled, or Error with ERR_NLSH_ARGUMENT; ERR_NLSH_DEVICE
 /// where the device is out of memory or lost, so that another engine may answer; ERR_NLSH_ENGINE otherwise.
 void checkStatus(std::int32_t status, const NlshFailure& failure);
+
+/// A job of the addon as the library watches it.
+NlshJob watched(const Job& job);
+
+/// Calls a function of the table that does a job.
+template <typename Call>
+void run(const Job& job, const Call& call) {
+  NlshFailure failure{};
+  const NlshJob watch = watched(job);
+  checkStatus(call(&watch, &failure), failure);
+}
 
 }  // namespace neural_lsh::addon

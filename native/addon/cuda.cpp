@@ -10,28 +10,13 @@
 #include "../cpu/vectors.h"
 #include "arguments.h"
 #include "cuda-library.h"
+#include "cuda-training.h"
 #include "externals.h"
 #include "job-runner.h"
+#include "stages.h"
 
 namespace neural_lsh::addon {
 namespace {
-
-/// A job of the addon as the library watches it.
-NlshJob watched(const Job& job) {
-  return {const_cast<Job*>(&job),
-          [](void* context) -> std::int32_t { return static_cast<const Job*>(context)->cancelled(); },
-          [](void* context, std::size_t done, std::size_t total) {
-            static_cast<const Job*>(context)->progress(done, total);
-          }};
-}
-
-/// Calls a function of the table that does a job.
-template <typename Call>
-void run(const Job& job, const Call& call) {
-  NlshFailure failure{};
-  const NlshJob watch = watched(job);
-  checkStatus(call(&watch, &failure), failure);
-}
 
 std::int32_t metricOf(Metric metric) {
   switch (metric) {
@@ -144,6 +129,17 @@ Napi::Value cudaFindNeighbors(const Napi::CallbackInfo& info) {
                      });
                    },
                    nullptr});
+}
+
+/// { library, device, precision, deterministic } and trainClassifier's request -> what that returns.
+Napi::Value cudaTrainClassifier(const Napi::CallbackInfo& info) {
+  const auto request = info[0].As<Napi::Object>();
+  const auto [library, device] = readDevice(request);
+  const CudaTraining training{device, precision(request), request.Get("deterministic").ToBoolean()};
+  return trainClassifierOn(info,
+                           [library = library, training](const cpu::TrainingTask& task, const Job& job) {
+                             return makeCudaBackend(library->table, training, task, job);
+                           });
 }
 
 /// An index on the device: lives until it is closed or collected, and until the last search in it has ended.
@@ -313,6 +309,7 @@ class CudaIndex : public Napi::ObjectWrap<CudaIndex> {
 void exportCuda(Napi::Env env, Napi::Object exports) {
   exports.Set("openCuda", Napi::Function::New(env, openCuda, "openCuda"));
   exports.Set("cudaFindNeighbors", Napi::Function::New(env, cudaFindNeighbors, "cudaFindNeighbors"));
+  exports.Set("cudaTrainClassifier", Napi::Function::New(env, cudaTrainClassifier, "cudaTrainClassifier"));
   exports.Set("openCudaIndex", Napi::Function::New(env, openCudaIndex, "openCudaIndex"));
   exports.Set("CudaIndex", CudaIndex::define(env));
 }

@@ -166,31 +166,7 @@ Napi::Value partition(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value trainClassifier(const Napi::CallbackInfo& info) {
-  const auto request = info[0].As<Napi::Object>();
-  cpu::TrainingSet set{matrix(request, "vectors", count(request, "dimensions")),
-                       integers(request, "labels"),
-                       count(request, "bins"),
-                       integers(request, "neighbors"),
-                       count(request, "neighborsPerRow"),
-                       count(request, "softLabels")};
-  if (has(request, "heldOut")) set.heldOut = integers(request, "heldOut");
-  require(info.Env(), set.labels.size() == set.vectors.rows, "labels", "must have one entry a vector");
-  require(info.Env(), set.softLabels <= set.neighborsPerRow, "softLabels",
-          "must not exceed the neighbors of a row");
-  require(info.Env(),
-          (set.softLabels == 0 && set.neighbors.empty()) ||
-              set.neighbors.size() == set.vectors.rows * set.neighborsPerRow,
-          "neighbors", "must have one row a vector");
-  const cpu::TrainingOptions options = readTraining(request);
-  require(info.Env(),
-          options.network.inputs() == set.vectors.columns && options.network.outputs() == set.bins, "network",
-          "must lead from the dimensions to the bins");
-  const auto trained = std::make_shared<cpu::TrainingResult>();
-  return startJob(
-      info[1].As<Napi::Object>(),
-      {request, Napi::Object::New(info.Env()),
-       [trained, set, options](const Job& job) { *trained = cpu::trainClassifier(set, options, job); },
-       [trained](Napi::Env, Napi::Object result) { setTrained(result, *trained); }});
+  return trainClassifierOn(info, cpu::makeCpuBackend);
 }
 
 Napi::Value kmeans(const Napi::CallbackInfo& info) {
@@ -333,6 +309,35 @@ Napi::Value encodeFourBits(const Napi::CallbackInfo& info) {
 }
 
 }  // namespace
+
+Napi::Value trainClassifierOn(const Napi::CallbackInfo& info, const cpu::MakeTrainingBackend& makeBackend) {
+  const auto request = info[0].As<Napi::Object>();
+  cpu::TrainingSet set{matrix(request, "vectors", count(request, "dimensions")),
+                       integers(request, "labels"),
+                       count(request, "bins"),
+                       integers(request, "neighbors"),
+                       count(request, "neighborsPerRow"),
+                       count(request, "softLabels")};
+  if (has(request, "heldOut")) set.heldOut = integers(request, "heldOut");
+  require(info.Env(), set.labels.size() == set.vectors.rows, "labels", "must have one entry a vector");
+  require(info.Env(), set.softLabels <= set.neighborsPerRow, "softLabels",
+          "must not exceed the neighbors of a row");
+  require(info.Env(),
+          (set.softLabels == 0 && set.neighbors.empty()) ||
+              set.neighbors.size() == set.vectors.rows * set.neighborsPerRow,
+          "neighbors", "must have one row a vector");
+  const cpu::TrainingOptions options = readTraining(request);
+  require(info.Env(),
+          options.network.inputs() == set.vectors.columns && options.network.outputs() == set.bins, "network",
+          "must lead from the dimensions to the bins");
+  const auto trained = std::make_shared<cpu::TrainingResult>();
+  return startJob(info[1].As<Napi::Object>(),
+                  {request, Napi::Object::New(info.Env()),
+                   [trained, set, options, makeBackend](const Job& job) {
+                     *trained = cpu::trainClassifier(set, options, job, makeBackend);
+                   },
+                   [trained](Napi::Env, Napi::Object result) { setTrained(result, *trained); }});
+}
 
 void exportStages(Napi::Env env, Napi::Object exports) {
   const std::pair<const char*, Napi::Value (*)(const Napi::CallbackInfo&)> functions[] = {

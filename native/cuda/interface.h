@@ -17,7 +17,7 @@ extern "C" {
 
 /* Rises with every change of what follows. The library gives its table only to an addon of the same version.
  */
-#define NLSH_CUDA_VERSION 1
+#define NLSH_CUDA_VERSION 2
 #define NLSH_CUDA_ENTRY "neural_lsh_cuda"
 
 enum NlshStatus {
@@ -118,6 +118,125 @@ typedef struct NlshSearchRequest {
   int32_t *visited_candidates, *visited_probes; /* queries */
 } NlshSearchRequest;
 
+/* The classifier's table, in the order of cpu/classifier/description.h, losses.h and optimizer.h, which say
+ * what each does. Of a layer's, a loss's and an optimizer's numbers those count that its type asks for. */
+enum NlshLayerType {
+  NLSH_LINEAR,
+  NLSH_CONV2D,
+  NLSH_MAX_POOL2D,
+  NLSH_AVERAGE_POOL2D,
+  NLSH_BATCH_NORM,
+  NLSH_DROPOUT,
+  NLSH_FLATTEN,
+  NLSH_ACTIVATION
+};
+
+enum NlshActivation {
+  NLSH_IDENTITY,
+  NLSH_STEP, /* inference only */
+  NLSH_SIGMOID,
+  NLSH_TANH,
+  NLSH_RELU,
+  NLSH_RELU6,
+  NLSH_LEAKY_RELU,
+  NLSH_ELU,
+  NLSH_SELU,
+  NLSH_SOFTPLUS,
+  NLSH_GELU,
+  NLSH_SOFTMAX
+};
+
+enum NlshLossType {
+  NLSH_CROSS_ENTROPY,
+  NLSH_BINARY_CROSS_ENTROPY,
+  NLSH_MEAN_SQUARED_ERROR,
+  NLSH_MEAN_ABSOLUTE_ERROR
+};
+
+enum NlshOptimizerType {
+  NLSH_SGD,
+  NLSH_ADAGRAD,
+  NLSH_RMSPROP,
+  NLSH_ADADELTA,
+  NLSH_ADAM,
+  NLSH_ADAMW,
+  NLSH_ADAMAX,
+  NLSH_NADAM
+};
+
+typedef struct NlshShape {
+  size_t channels, height, width;
+} NlshShape;
+
+typedef struct NlshLayer {
+  int32_t type, activation;
+  NlshShape in, out;
+  int32_t bias;
+  size_t kernel, stride, padding;
+  double rate, slope, alpha, momentum, epsilon;
+  size_t parameters, parameter_offset; /* of the flat parameters: weight, then bias */
+  size_t buffers, buffer_offset;       /* of the flat buffers: running mean, then running variance */
+} NlshLayer;
+
+typedef struct NlshLoss {
+  int32_t type;
+  double label_smoothing;
+  const double* class_weights; /* bins, or null */
+} NlshLoss;
+
+typedef struct NlshOptimizer {
+  int32_t type, nesterov;
+  double momentum, beta1, beta2, decay, epsilon, weight_decay, momentum_decay;
+  double l1, l2, clip_norm;
+} NlshOptimizer;
+
+/* As cpu/classifier/training-backend.h. precision: of the matrix products and convolutions, whose operands
+ * and sums are floats in memory in all of them; not NLSH_FP16. deterministic: the same call gives the same
+ * bytes again on the same device. The vectors stay as they are until close_training: where they do not fit on
+ * the device, each batch's rows are copied there. */
+typedef struct NlshTrainingRequest {
+  int32_t device;
+  int32_t precision;
+  int32_t deterministic;
+  size_t layers;
+  const NlshLayer* layer;
+  NlshLoss loss;
+  NlshOptimizer optimizer;
+  const float *mean, *scale; /* dimensions */
+  int32_t unit_length;
+  double input_noise;
+  NlshMatrix vectors;
+  const int32_t* labels; /* one a vector, below bins */
+  size_t bins;
+  const int32_t* neighbors; /* rows x neighbors_per_row, or null */
+  size_t neighbors_per_row, soft_labels;
+  size_t batch_rows; /* at most in a mini-batch */
+  size_t monitored_probes;
+} NlshTrainingRequest;
+
+typedef struct NlshTraining NlshTraining;
+
+/* Mini-batch i has the row numbers rows[offsets[i]] .. rows[offsets[i + 1] - 1], at least one. */
+typedef struct NlshBatches {
+  size_t count;
+  const int32_t* rows;
+  const size_t* offsets;
+  const double* learning_rates;
+  const uint64_t* seeds;
+} NlshBatches;
+
+typedef struct NlshScore {
+  double loss, normalizer;
+  uint64_t hits, rows, neighbors_found, neighbors;
+} NlshScore;
+
+/* Flat arrays as in cpu/classifier: parameters, buffers, and the optimizer's running values, slot after slot.
+ */
+typedef struct NlshTrainingState {
+  float *parameters, *buffers, *slots;
+  uint64_t* steps;
+} NlshTrainingState;
+
 typedef struct NlshCudaTable {
   uint32_t version;
   int32_t (*versions)(NlshVersions* versions, NlshFailure* failure);
@@ -132,6 +251,23 @@ typedef struct NlshCudaTable {
   /* Bytes of the device that an index takes. */
   uint64_t (*index_bytes)(const NlshIndex* index);
   void (*close_index)(NlshIndex* index);
+
+  /* A training is used by one thread at a time. */
+  int32_t (*open_training)(const NlshTrainingRequest* request, NlshTraining** training, const NlshJob* job,
+                           NlshFailure* failure);
+  /* The optimizer's running values: that many times the parameters. */
+  size_t (*optimizer_slots)(const NlshTraining* training);
+  /* A step for each batch, in order; the sums of the scores before the steps. */
+  int32_t (*train_batches)(NlshTraining* training, const NlshBatches* batches, NlshScore* score,
+                           const NlshJob* job, NlshFailure* failure);
+  int32_t (*score_rows)(NlshTraining* training, const int32_t* rows, size_t count, NlshScore* score,
+                        const NlshJob* job, NlshFailure* failure);
+  int32_t (*logits_of)(NlshTraining* training, const int32_t* rows, size_t count, float* logits,
+                       const NlshJob* job, NlshFailure* failure);
+  /* What is null in the state is left out. */
+  int32_t (*get_training_state)(NlshTraining* training, NlshTrainingState* state, NlshFailure* failure);
+  int32_t (*set_training_state)(NlshTraining* training, const NlshTrainingState* state, NlshFailure* failure);
+  void (*close_training)(NlshTraining* training);
 } NlshCudaTable;
 
 /* The library's only symbol: null for another version. */

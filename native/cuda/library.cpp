@@ -2,14 +2,11 @@
 #include <cublasLt.h>
 #include <cudnn.h>
 
-#include <algorithm>
-#include <cstring>
-#include <exception>
-#include <new>
-
+#include "answer.h"
 #include "device.h"
 #include "neighbors.h"
 #include "search-index.h"
+#include "training/entries.h"
 
 /// The index of the interface is ours.
 struct NlshIndex {
@@ -18,34 +15,6 @@ struct NlshIndex {
 
 namespace neural_lsh::cuda {
 namespace {
-
-template <std::size_t size>
-void writeText(char (&to)[size], const char* text) {
-  const std::size_t length = std::min(std::strlen(text), size - 1);
-  std::memcpy(to, text, length);
-  to[length] = '\0';
-}
-
-/// Runs a body that throws, for a caller who wants a status.
-template <typename Body>
-std::int32_t answer(NlshFailure* failure, const Body& body) noexcept {
-  writeText(failure->argument, "");
-  writeText(failure->message, "");
-  try {
-    body();
-    return NLSH_OK;
-  } catch (const Failure& thrown) {
-    writeText(failure->argument, thrown.argument().c_str());
-    writeText(failure->message, thrown.what());
-    return thrown.status();
-  } catch (const std::bad_alloc&) {
-    writeText(failure->message, "the machine's memory is used up");
-    return NLSH_FAILED;
-  } catch (const std::exception& thrown) {
-    writeText(failure->message, thrown.what());
-    return NLSH_FAILED;
-  }
-}
 
 std::int32_t versions(NlshVersions* versions, NlshFailure* failure) noexcept {
   return answer(failure, [&] {
@@ -109,8 +78,10 @@ void closeIndex(NlshIndex* index) noexcept {
   delete index;
 }
 
-constexpr NlshCudaTable table{NLSH_CUDA_VERSION, versions, countDevices, describeDevice, findNeighborsOf,
-                              openIndex,         searchIn, indexBytes,   closeIndex};
+constexpr NlshCudaTable table{NLSH_CUDA_VERSION, versions,     countDevices, describeDevice, findNeighborsOf,
+                              openIndex,         searchIn,     indexBytes,   closeIndex,     openTraining,
+                              optimizerSlots,    trainBatches, scoreRows,    logitsOf,       getTrainingState,
+                              setTrainingState,  closeTraining};
 
 }  // namespace
 }  // namespace neural_lsh::cuda

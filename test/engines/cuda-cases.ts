@@ -3,8 +3,9 @@
 import { createCudaEngine } from '../../lib/engines/cuda.js'
 import { clustered, integers, metrics } from '../support/vectors.js'
 import { neighborFault, searchFault, shapes } from './cuda-checks.js'
+import { courseFaults, courses } from './cuda-courses.js'
 
-const engine = await createCudaEngine({ device: 0 })
+const engine = await createCudaEngine({ device: 0, trainingPrecision: 'fp32' })
 const faults: (string | undefined)[] = []
 
 for (const metric of metrics) {
@@ -18,6 +19,7 @@ for (const metric of metrics) {
     faults.push(await neighborFault(engine, { vectors, dimensions, metric }, k))
   }
 }
+for (const options of Object.values(courses)) faults.push((await courseFaults(engine, { ...options, epochs: 2 }))[0])
 for (const shape of shapes) faults.push(await searchFault(engine, shape, 20))
 
 const found = faults.filter((fault) => fault !== undefined)

@@ -22,6 +22,10 @@ test('the arithmetic of the CUDA engine is right', async (t) => {
   t.regex(await compileAndRun(t, 'host.cpp', ['-O2', '-pthread']), /is right/)
 })
 
+test("in the CUDA engine's training several lanes come to what one does", async (t) => {
+  t.regex(await compileAndRun(t, 'training.cpp', ['-O1', '-pthread']), /is right/)
+})
+
 const oneFile = ['-Wno-unknown-pragmas', '-Wno-subobject-linkage', '-Itest/native/cuda/emulation']
 // Fibers that take turns on one thread are made with GNU's C library, and #pragma unroll is for another compiler.
 const isEmulated = process.platform === 'linux' && process.arch === 'x64' ? test : test.skip
@@ -29,4 +33,8 @@ const isEmulated = process.platform === 'linux' && process.arch === 'x64' ? test
 isEmulated('the kernels of the CUDA engine find what brute force finds', async (t) => {
   t.timeout(240_000)
   t.regex(await compileAndRun(t, 'engine.cpp', ['-O1', ...oneFile]), /is right/)
+})
+
+isEmulated("the kernels of the CUDA engine's training do what one lane does", async (t) => {
+  t.regex(await compileAndRun(t, 'training-kernels.cpp', ['-O1', ...oneFile]), /is right/)
 })

@@ -257,9 +257,24 @@ static int32_t search(NlshIndex* index, const NlshSearchRequest* request, const 
   return status;
 }
 
-static const NlshCudaTable table = {NLSH_CUDA_VERSION, versions,   count_devices, describe_device,
-                                    find_neighbors,    open_index, search,        index_bytes,
-                                    close_index};
+/* It trains nothing, so that the CPU does. */
+static int32_t open_training(const NlshTrainingRequest* request, NlshTraining** training, const NlshJob* job,
+                             NlshFailure* failure) {
+  (void)request, (void)training, (void)job;
+  snprintf(failure->message, sizeof failure->message, "no room for a training of this fake device");
+  return NLSH_OUT_OF_MEMORY;
+}
+
+static const NlshCudaTable table = {.version = NLSH_CUDA_VERSION,
+                                    .versions = versions,
+                                    .count_devices = count_devices,
+                                    .describe_device = describe_device,
+                                    .find_neighbors = find_neighbors,
+                                    .open_index = open_index,
+                                    .search = search,
+                                    .index_bytes = index_bytes,
+                                    .close_index = close_index,
+                                    .open_training = open_training};
 
 const NlshCudaTable* neural_lsh_cuda(uint32_t version) {
   return version == NLSH_CUDA_VERSION ? &table : NULL;

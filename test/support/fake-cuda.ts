@@ -61,3 +61,26 @@ export async function withEnvironment<T>(variables: Record<string, string>, body
     }
   }
 }
+
+/** The folder of a library that trains on an emulated device: what native/cuda/training does, over plain loops. */
+export function emulatedTraining(): string {
+  const folder = scratch()
+  const root = fileURLToPath(new URL('../../', import.meta.url))
+  const emulation = join(root, 'test', 'native', 'cuda', 'training-emulation')
+  const parts = ['entries', 'training', 'network', 'linear', 'other-layers']
+  const sources = parts.map((part) => join(root, 'native', 'cuda', 'training', `${part}.cpp`))
+  const warnings = ['-Wall', '-Wextra', '-Werror']
+  const options = ['-std=c++20', '-O1', ...warnings, '-shared', '-fPIC', '-fvisibility=hidden', `-I${emulation}`]
+  const files = [
+    '-include',
+    join(emulation, 'host-launch.h'),
+    '-x',
+    'c++',
+    join(emulation, 'emulation.cpp'),
+    ...sources
+  ]
+  execFileSync(process.env.CXX || 'c++', [...options, ...files, '-o', join(folder, 'neural_lsh_cuda.so')], {
+    stdio: ['ignore', 'inherit', 'inherit']
+  })
+  return folder
+}

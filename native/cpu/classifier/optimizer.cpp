@@ -256,6 +256,13 @@ void decay(const Step& step, const Piece<Real>& piece) {
 
 }  // namespace
 
+void checkSlots(std::size_t given, std::size_t needed) {
+  if (given == needed) return;
+  throw argumentError("initial", "its state must have " + std::to_string(needed) +
+                                     " running values for this network and optimizer, but has " +
+                                     std::to_string(given));
+}
+
 template <typename Real>
 Optimizer<Real>::Optimizer(const OptimizerOptions& options, std::size_t parameters)
     : options_(options), parameters_(parameters), slots_(slotsOf(options) * parameters) {}
@@ -276,11 +283,7 @@ void Optimizer<Real>::step(double learningRate, Real* parameters, Real* gradient
 
 template <typename Real>
 void Optimizer<Real>::restore(std::span<const Real> slots, std::size_t steps) {
-  if (slots.size() != slots_.size()) {
-    throw argumentError("initial", "its state must have " + std::to_string(slots_.size()) +
-                                       " running values for this network and optimizer, but has " +
-                                       std::to_string(slots.size()));
-  }
+  checkSlots(slots.size(), slots_.size());
   std::ranges::copy(slots, slots_.begin());
   steps_ = steps;
   momentumProduct_ = 1;

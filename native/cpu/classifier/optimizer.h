@@ -28,6 +28,9 @@ struct OptimizerOptions {
   double clipNorm = 0;          // above 0: gradients of a larger norm are scaled down to it, before penalties
 };
 
+/// Throws Error ERR_NLSH_ARGUMENT when a state has another number of running values than are needed.
+void checkSlots(std::size_t given, std::size_t needed);
+
 template <typename Real>
 class Optimizer {
  public:
@@ -40,7 +43,7 @@ class Optimizer {
   /// optimizer goes on where another stopped, bit for bit.
   std::span<const Real> slots() const { return slots_; }
   std::size_t steps() const { return steps_; }
-  /// Throws Error ERR_NLSH_ARGUMENT when `slots` has another size.
+  /// Throws as checkSlots does.
   void restore(std::span<const Real> slots, std::size_t steps);
 
  private:

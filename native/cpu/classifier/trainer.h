@@ -10,10 +10,8 @@
 #include "../../core/types.h"
 #include "classifier.h"
 #include "initialization.h"
-#include "losses.h"
-#include "network.h"
-#include "optimizer.h"
 #include "schedule.h"
+#include "training-backend.h"
 
 namespace neural_lsh::cpu {
 
@@ -22,20 +20,6 @@ enum class Monitor { loss, neighborAccuracy };
 struct EarlyStopping {
   Monitor monitor = Monitor::loss;
   std::size_t patience = 3;  // epochs without a better value that are borne
-};
-
-/// Labels in [0, bins). neighbors: row-major n x neighborsPerRow row numbers of `vectors`. With softLabels =
-/// S > 0 (S <= neighborsPerRow) a row's target is the histogram of the labels of its first S neighbors and of
-/// itself, each 1 / (S + 1); with S = 0 it is its own label.
-struct TrainingSet {
-  Matrix vectors;
-  std::span<const Id> labels;
-  std::size_t bins = 0;
-  std::span<const Id> neighbors;
-  std::size_t neighborsPerRow = 0;
-  std::size_t softLabels = 0;
-  /// The rows to hold out, each once; none given: drawn by the seed.
-  std::optional<std::span<const Id>> heldOut = std::nullopt;
 };
 
 /// What a training needs, besides the classifier, to go on as if it had never stopped.
@@ -105,8 +89,8 @@ struct TrainingResult {
   TrainingState state;
 };
 
-/// Progress is reported in mini-batches. The result depends on the set, the options and the CPU's kernels,
-/// not on the number of threads. Throws Cancelled, Error ERR_NLSH_TRAINING naming the epoch when training
+/// Progress is reported in mini-batches. The result depends on the set, the options and the backend, on the
+/// CPU not on the number of threads. Throws Cancelled, Error ERR_NLSH_TRAINING naming the epoch when training
 /// diverges (a loss or weight that is not finite, or a mean loss above 100 times that of guessing), and Error
 /// ERR_NLSH_ARGUMENT when a label, a neighbor or the starting point are out of range.
 ///
@@ -118,6 +102,7 @@ struct TrainingResult {
 /// 3. and on, one an epoch: from it the rows to be trained, in the split's order, are shuffled and taken
 /// batch by batch; its further outputs are the batches' seeds, whose first output is that of the input noise,
 /// and whose second that of Network::forward.
-TrainingResult trainClassifier(const TrainingSet& set, const TrainingOptions& options, const Job& job);
+TrainingResult trainClassifier(const TrainingSet& set, const TrainingOptions& options, const Job& job,
+                               const MakeTrainingBackend& makeBackend = makeCpuBackend);
 
 }  // namespace neural_lsh::cpu

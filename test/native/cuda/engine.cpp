@@ -24,6 +24,7 @@
 #include "../../../native/cuda/search-kernels.cu"
 #include "../../../native/cuda/search-lane.cpp"
 #include "../../../native/cuda/status.cpp"
+#include "no-training.h"
 
 namespace neural_lsh::cuda {
 alignas(16) thread_local std::byte dynamicSharedMemory[96 << 10];

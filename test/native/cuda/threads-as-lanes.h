@@ -5,6 +5,7 @@
 #include <barrier>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <thread>
 #include <vector>
 
@@ -55,10 +56,10 @@ class ThreadLanes {
   template <typename T, typename Body>
   void exchange(T value, const Body& body) const {
     static_assert(sizeof(T) <= sizeof(shared_->slots[0]));
-    memcpy(shared_->slots[index_], &value, sizeof(T));
+    std::memcpy(shared_->slots[index_], &value, sizeof(T));
     synchronize();
     T others[count];
-    for (std::uint32_t lane = 0; lane < count; ++lane) memcpy(&others[lane], shared_->slots[lane], sizeof(T));
+    for (std::uint32_t lane = 0; lane < count; ++lane) std::memcpy(&others[lane], shared_->slots[lane], sizeof(T));
     synchronize();
     for (std::uint32_t lane = 0; lane < count; ++lane) body(lane, others[lane]);
   }

@@ -238,7 +238,17 @@ function raise(error: Error): never {
 test.serial('an abort in the middle stops all threads within a second, and the pool goes on', async (t) => {
   const vectors = clustered(30_000, 64, 50)
   const reason = new Error('enough')
+  const few = vectors.subarray(0, 6000 * 64)
+  const graph = await engine.similarityGraph(await engine.knnGraph(few, 64, 'euclidean', exact, { threads: 1 }), {
+    threads: 1
+  })
+  const strong = { bins: 60, mode: 'strongsocial', imbalance: 0.03, seed: 1, seeds: 4 } as const
+  const asked = { vectors, dimensions: 64, metric: 'euclidean', neighbors: 10, seed: 1 } as const
+  const tree = { method: 'pca-tree', bins: 4096, iterations: 1, seed: 1 } as const
   const jobs: ((job: JobOptions) => Promise<unknown>)[] = [
+    (job) => approximateNeighbors(asked, job, pool),
+    (job) => engine.partition(graph, strong, job),
+    (job) => engine.projectionPartition(vectors, 64, tree, job),
     (job) => engine.knnGraph(vectors, 64, 'euclidean', exact, job),
     (job) => engine.exactSearch(vectors, vectors, 64, 'euclidean', 10, job),
     (job) => engine.kmeans(vectors, 64, { bins: 200, iterations: 1000, seed: 1 }, job)

@@ -66,7 +66,7 @@ double floatTiles(std::size_t depth, const std::atomic<bool>& stop) {
   std::fill_n(b.data(), b.size(), 1.0F);
   const double steps = rate(stop, [&] {
     for (int i = 0; i < 100; ++i) {
-      kernels().sgemmTile(rows, columns, depth, a.data(), b.data(), columns, c.data(), columns, false);
+      kernels().sgemmTile(rows, columns, depth, a.data(), 0, b.data(), columns, c.data(), columns, false);
     }
   });
   return steps * 100 * 2 * static_cast<double>(rows * columns * depth);

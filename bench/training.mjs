@@ -47,7 +47,8 @@ function samplesPerSecond(command, training) {
   const threads = String(training.threads)
   const pinned = canPin ? ['taskset', '-c', `0-${training.threads - 1}`] : []
   const [program, ...args] = [...pinned, ...command, JSON.stringify(training)]
-  const env = { ...process.env, OMP_NUM_THREADS: threads, MKL_NUM_THREADS: threads }
+  // PyTorch looks for a package `cuda` and must not find cuda.py here.
+  const env = { ...process.env, OMP_NUM_THREADS: threads, MKL_NUM_THREADS: threads, PYTHONSAFEPATH: '1' }
   return Number(execFileSync(program, args, { encoding: 'utf8', env }))
 }
 

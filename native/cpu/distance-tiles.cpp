@@ -13,7 +13,7 @@ namespace neural_lsh::cpu {
 namespace {
 
 constexpr double unitRoundoff = 0x1.0p-24;
-constexpr std::size_t tileColumnCount = 512;
+constexpr std::size_t tileColumnCount = 480;  // a multiple of every variant's tileColumns
 static_assert(panelBlockSteps <= maxDepth, "tileError counts on blocks that are at most as deep");
 
 const float* shiftPointer(const std::vector<float>& shift) {

@@ -47,10 +47,24 @@ void packColumns(const float* data, std::size_t stride, std::size_t count, std::
 void multiplyPacked(std::size_t rows, std::size_t columns, std::size_t depth, const float* packedA,
                     const float* packedB, float* c, std::size_t strideC, bool accumulate);
 
+/// Rows of A: `stride` floats from row to row (0: packed), `tile` floats from tile to tile.
+struct TileRows {
+  const float* data;
+  std::size_t stride, tile;
+
+  static TileRows packed(const float* data, std::size_t depth) {
+    return {data, 0, kernels().tileRows * depth};
+  }
+  /// As they lie in memory.
+  static TileRows inPlace(const float* data, std::size_t stride) {
+    return {data, stride, kernels().tileRows * stride};
+  }
+};
+
 /// The same for one panel of B, at most kernels().tileColumns wide, with `strideB` floats from row to row: a
 /// packed one, or columns of a matrix as they lie in memory if they are as many as fill a panel. A packed
 /// panel that will be multiplied `next` is meanwhile brought into the L2 cache.
-void multiplyPanel(std::size_t rows, std::size_t columns, std::size_t depth, const float* packedA,
+void multiplyPanel(std::size_t rows, std::size_t columns, std::size_t depth, const TileRows& a,
                    const float* b, std::size_t strideB, float* c, std::size_t strideC, bool accumulate,
                    const float* next = nullptr);
 

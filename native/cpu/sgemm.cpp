@@ -16,6 +16,9 @@ constexpr std::size_t parallelThreshold = std::size_t{1} << 19;
 // Numbers of B that stay in the last cache while they are multiplied.
 constexpr std::size_t cachedNumbers = std::size_t{1} << 19;
 
+// Rows of C that a thread works on at once: each panel of B goes through its caches once for all of them.
+constexpr std::size_t partRows = 512;
+
 constexpr std::size_t cacheLine = 16;  // in floats
 
 constexpr std::size_t divideUp(std::size_t value, std::size_t divisor) {
@@ -33,7 +36,7 @@ class Grid {
   Grid(std::size_t m, std::size_t n, std::size_t grain, std::size_t threads)
       : m_(m), n_(n), grain_(grain), tiles_(divideUp(m, kernels().tileRows)), grains_(divideUp(n, grain)) {
     if (m > blockRows) {
-      rows_ = std::min(roundUp(divideUp(m, blockRows), threads), divideUp(tiles_, 2));
+      rows_ = std::min(roundUp(divideUp(m, partRows), threads), divideUp(tiles_, 2));
       columns_ = std::min(divideUp(threads, rows_), grains_);
     } else {
       columns_ = std::min(threads, grains_);
@@ -73,63 +76,102 @@ struct Product {
   bool accumulate;
 };
 
-/// Each thread packs the rows of A that it multiplies. Panels of B are read as they lie in memory. If it is
-/// transposed, they are packed instead, one by one, each multiplied while it is in the L1 cache. Where A has
-/// many rows, panels are used many times: they are packed once for all threads, some depth blocks at a time
-/// (as they lie, rows a power of two apart would fight for the same places of a cache).
+/// Vectors [first, first + count) of an operand, numbers [p, p + depth) of each; they are rows in memory if
+/// it is transposed as said.
+void pack(const Operand<float>& x, Transpose ifRows, std::size_t first, std::size_t count, std::size_t p,
+          std::size_t depth, std::size_t width, float* out) {
+  if (x.transpose == ifRows) {
+    packRows(x.data + first * x.stride + p, x.stride, count, depth, width, nullptr, out);
+  } else {
+    packColumns(x.data + p * x.stride + first, x.stride, count, depth, width, out);
+  }
+}
+
+/// B in panels: depth block after depth block, panel after panel.
+struct Panels {
+  Panels(std::size_t columns, std::size_t k)
+      : n(columns),
+        depth(k),
+        width(kernels().tileColumns),
+        size(width * depth.size),
+        count(divideUp(columns, width)) {}
+
+  std::size_t offset(std::size_t panel, std::size_t block) const { return (block * count + panel) * size; }
+  std::size_t columns(std::size_t panel) const { return std::min(width, n - panel * width); }
+
+  void pack(const Operand<float>& b, std::size_t column, std::size_t columns, std::size_t block,
+            float* out) const {
+    cpu::pack(b, Transpose::yes, column, columns, depth.begin(block), depth.depth(block), width, out);
+  }
+
+  /// All panels of depth blocks [first, last).
+  void packAll(const Operand<float>& b, std::size_t first, std::size_t last, std::size_t threads,
+               float* out) const {
+    forChunks(count, chunkRows((last - first) * size), threads, [&](std::size_t begin, std::size_t end) {
+      for (std::size_t panel = begin; panel < end; ++panel) {
+        for (std::size_t block = first; block < last; ++block) {
+          pack(b, panel * width, columns(panel), block, out + offset(panel, block - first));
+        }
+      }
+    });
+  }
+
+  std::size_t n;
+  DepthBlocks depth;
+  std::size_t width, size, count;
+};
+
+/// Whether as they lie in memory the rows of a panel would fight for the same places of a cache.
+bool collides(const Operand<float>& b) {
+  constexpr std::size_t page = 1024;  // in floats
+  return b.stride % page == 0;
+}
+
+/// Rows of A are read as they lie in memory; of a transposed A each thread packs those that it multiplies.
+/// Panels of B are read as they lie, too. If it is transposed, they are packed instead, one by one, each
+/// multiplied while it is in the L1 cache. Where A has many rows, such panels, and those whose rows collide,
+/// are packed once for all threads, some depth blocks at a time, unless they come packed.
 class Multiplication {
  public:
-  Multiplication(const Product& product, std::size_t threads)
+  Multiplication(const Product& product, std::size_t threads, const float* packedB = nullptr)
       : product_(product),
         threads_(threads),
-        depth_(product.k),
-        panelSize_(kernels().tileColumns * depth_.size),
-        panels_(divideUp(product.n, kernels().tileColumns)),
-        shared_(product.m > blockRows),
-        grid_(product.m, product.n, shared_ ? kernels().tileColumns : cacheLine, threads) {}
+        panels_(product.n, product.k),
+        shared_(packedB != nullptr ||
+                (product.m > blockRows && (product.b.transpose == Transpose::yes || collides(product.b)))),
+        grid_(product.m, product.n, shared_ ? panels_.width : cacheLine, threads),
+        sharedB_(packedB) {}
 
   void run() {
-    const std::size_t step =
-        shared_ ? std::max<std::size_t>(1, cachedNumbers / (panels_ * panelSize_)) : depth_.count;
+    const std::size_t blocks = panels_.depth.count;
+    if (!shared_ || sharedB_ != nullptr) return multiplyBlocks(0, blocks);
+    const std::size_t blockNumbers = panels_.offset(0, 1);
+    const std::size_t step = std::max<std::size_t>(1, cachedNumbers / blockNumbers);
     thread_local AlignedBuffer<float> buffer;
-    if (shared_) sharedB_ = buffer.require(step * panels_ * panelSize_);
-    for (first_ = 0; first_ < depth_.count; first_ = last_) {
-      last_ = std::min(first_ + step, depth_.count);
-      if (shared_) sharePanels();
-      parallelFor(grid_.size(), threads_, [&](std::size_t i) { multiply(grid_[i]); });
+    float* const packed = buffer.require(std::min(step, blocks) * blockNumbers);
+    sharedB_ = packed;
+    for (std::size_t first = 0; first < blocks; first += step) {
+      const std::size_t last = std::min(first + step, blocks);
+      panels_.packAll(product_.b, first, last, threads_, packed);
+      multiplyBlocks(first, last);
     }
   }
 
  private:
-  float* sharedPanel(std::size_t panel, std::size_t block) const {
-    return sharedB_ + ((block - first_) * panels_ + panel) * panelSize_;
+  void multiplyBlocks(std::size_t first, std::size_t last) {
+    first_ = first;
+    parallelFor(grid_.size(), threads_, [&](std::size_t i) { multiply(grid_[i], first, last); });
   }
 
-  void sharePanels() const {
-    const std::size_t width = kernels().tileColumns;
-    forChunks(panels_, chunkRows((last_ - first_) * panelSize_), threads_,
-              [&](std::size_t begin, std::size_t end) {
-                for (std::size_t panel = begin; panel < end; ++panel) {
-                  const std::size_t column = panel * width, columns = std::min(width, product_.n - column);
-                  for (std::size_t block = first_; block < last_; ++block) {
-                    packB(column, columns, block, sharedPanel(panel, block));
-                  }
-                }
-              });
-  }
-
-  void multiply(const Rectangle& part) const {
-    const std::size_t width = kernels().tileColumns;
-    thread_local AlignedBuffer<float> bufferA, bufferB;
-    float* const packedA = bufferA.require(roundUp(part.rows, kernels().tileRows) * depth_.size);
-    float* const ownPanel = bufferB.require(panelSize_);
-    for (std::size_t block = first_; block < last_; ++block) {
-      packA(part.row, part.rows, block, packedA);
+  void multiply(const Rectangle& part, std::size_t first, std::size_t last) const {
+    const std::size_t width = panels_.width;
+    for (std::size_t block = first; block < last; ++block) {
+      const TileRows rows = rowsOf(part, block);
       for (std::size_t j = 0; j < part.columns; j += width) {
         const std::size_t column = part.column + j, columns = std::min(width, part.columns - j);
-        const Panel panel = panelOf(column, columns, block, ownPanel);
+        const Panel panel = panelOf(column, columns, block);
         const bool more = shared_ && j + width < part.columns;
-        multiplyPanel(part.rows, columns, depth_.depth(block), packedA, panel.data, panel.stride,
+        multiplyPanel(part.rows, columns, panels_.depth.depth(block), rows, panel.data, panel.stride,
                       product_.c + part.row * product_.strideC + column, product_.strideC,
                       product_.accumulate || block > 0,
                       more ? sharedPanel(column / width + 1, block) : nullptr);
@@ -137,45 +179,72 @@ class Multiplication {
     }
   }
 
-  /// Where a panel of B lies; if nowhere yet, it is packed into `own`.
-  Panel panelOf(std::size_t column, std::size_t columns, std::size_t block, float* own) const {
-    const std::size_t width = kernels().tileColumns;
-    if (shared_) return {sharedPanel(column / width, block), width};
+  const float* sharedPanel(std::size_t panel, std::size_t block) const {
+    return sharedB_ + panels_.offset(panel, block - first_);
+  }
+
+  /// Valid until the thread's next call.
+  TileRows rowsOf(const Rectangle& part, std::size_t block) const {
+    const Operand<float>& a = product_.a;
+    const std::size_t begin = panels_.depth.begin(block), depth = panels_.depth.depth(block);
+    if (a.transpose == Transpose::no)
+      return TileRows::inPlace(a.data + part.row * a.stride + begin, a.stride);
+    thread_local AlignedBuffer<float> buffer;
+    float* const packed = buffer.require(roundUp(part.rows, kernels().tileRows) * depth);
+    pack(a, Transpose::no, part.row, part.rows, begin, depth, kernels().tileRows, packed);
+    return TileRows::packed(packed, depth);
+  }
+
+  /// Where a panel of B lies; valid until the thread's next call.
+  Panel panelOf(std::size_t column, std::size_t columns, std::size_t block) const {
+    if (shared_) return {sharedPanel(column / panels_.width, block), panels_.width};
     const Operand<float>& b = product_.b;
-    if (b.transpose == Transpose::no && columns == width) {
-      return {b.data + depth_.begin(block) * b.stride + column, b.stride};
+    if (b.transpose == Transpose::no && columns == panels_.width) {
+      return {b.data + panels_.depth.begin(block) * b.stride + column, b.stride};
     }
-    packB(column, columns, block, own);
-    return {own, width};
-  }
-
-  void packA(std::size_t row, std::size_t rows, std::size_t block, float* out) const {
-    pack(product_.a, Transpose::no, row, rows, block, kernels().tileRows, out);
-  }
-  void packB(std::size_t column, std::size_t columns, std::size_t block, float* out) const {
-    pack(product_.b, Transpose::yes, column, columns, block, kernels().tileColumns, out);
-  }
-
-  /// Vectors [first, first + count) of one depth block; they are rows in memory if x is transposed as said.
-  void pack(const Operand<float>& x, Transpose ifRows, std::size_t first, std::size_t count,
-            std::size_t block, std::size_t width, float* out) const {
-    const std::size_t p = depth_.begin(block), depth = depth_.depth(block);
-    if (x.transpose == ifRows) {
-      packRows(x.data + first * x.stride + p, x.stride, count, depth, width, nullptr, out);
-    } else {
-      packColumns(x.data + p * x.stride + first, x.stride, count, depth, width, out);
-    }
+    thread_local AlignedBuffer<float> buffer;
+    float* const packed = buffer.require(panels_.size);
+    panels_.pack(b, column, columns, block, packed);
+    return {packed, panels_.width};
   }
 
   const Product product_;
   const std::size_t threads_;
-  const DepthBlocks depth_;
-  const std::size_t panelSize_, panels_;
+  const Panels panels_;
   const bool shared_;
   const Grid grid_;
-  float* sharedB_ = nullptr;
-  std::size_t first_ = 0, last_ = 0;  // the depth blocks at work
+  const float* sharedB_;
+  std::size_t first_ = 0;  // of the depth blocks that are shared now
 };
+
+Operand<float> transposed(const Operand<float>& x) {
+  return {x.data, x.stride, x.transpose == Transpose::no ? Transpose::yes : Transpose::no};
+}
+
+/// Few rows times a B whose vectors lie as rows: with the roles changed those are read as they lie, and only
+/// the few are packed. C is transposed in the end.
+bool betterTransposed(const Product& product) {
+  return product.b.transpose == Transpose::yes && product.a.transpose == Transpose::no &&
+         product.m <= blockRows && product.m < product.n;
+}
+
+void multiplyTransposed(const Product& product, std::size_t threads) {
+  const auto& [m, n, k, a, b, c, strideC, accumulate] = product;
+  thread_local AlignedBuffer<float> buffer;
+  float* const result = buffer.require(n * m);
+  if (accumulate) kernels().transpose(c, strideC, m, n, result, m);
+  Multiplication({n, m, k, transposed(b), transposed(a), result, m, accumulate}, threads).run();
+  kernels().transpose(result, m, n, m, c, strideC);
+}
+
+std::size_t threadsFor(std::size_t multiplyAdds, std::size_t threads) {
+  if (multiplyAdds < parallelThreshold) return 1;
+  return threads == 0 ? hardwareThreads() : threads;
+}
+
+void fillWithZeros(std::size_t m, std::size_t n, float* c, std::size_t strideC) {
+  for (std::size_t i = 0; i < m; ++i) std::fill_n(c + i * strideC, n, 0.0F);
+}
 
 }  // namespace
 
@@ -183,12 +252,29 @@ void gemm(std::size_t m, std::size_t n, std::size_t k, Operand<float> a, Operand
           std::size_t strideC, bool accumulate, std::size_t threads) {
   if (m == 0 || n == 0) return;
   if (k == 0) {
-    for (std::size_t i = 0; i < m && !accumulate; ++i) std::fill_n(c + i * strideC, n, 0.0F);
+    if (!accumulate) fillWithZeros(m, n, c, strideC);
     return;
   }
-  threads = threads == 0 ? hardwareThreads() : threads;
-  if (m * n * k < parallelThreshold) threads = 1;
-  Multiplication({m, n, k, a, b, c, strideC, accumulate}, threads).run();
+  threads = threadsFor(m * n * k, threads);
+  const Product product{m, n, k, a, b, c, strideC, accumulate};
+  if (betterTransposed(product)) {
+    multiplyTransposed(product, threads);
+  } else {
+    Multiplication(product, threads).run();
+  }
+}
+
+void Factor<float>::pack(std::size_t n, std::size_t k, Operand<float> b, std::size_t threads) {
+  n_ = n;
+  k_ = k;
+  const Panels panels(n, k);
+  panels.packAll(b, 0, panels.depth.count, threads, panels_.require(panels.offset(0, panels.depth.count)));
+}
+
+void gemm(std::size_t m, Operand<float> a, const Factor<float>& b, float* c, std::size_t strideC,
+          bool accumulate, std::size_t threads) {
+  threads = threadsFor(m * b.n() * b.k(), threads);
+  Multiplication({m, b.n(), b.k(), a, {}, c, strideC, accumulate}, threads, b.panels()).run();
 }
 
 void gemm(std::size_t m, std::size_t n, std::size_t k, Operand<double> a, Operand<double> b, double* c,
@@ -203,6 +289,11 @@ void gemm(std::size_t m, std::size_t n, std::size_t k, Operand<double> a, Operan
       c[i * strideC + j] = sum;
     }
   }
+}
+
+void gemm(std::size_t m, Operand<double> a, const Factor<double>& b, double* c, std::size_t strideC,
+          bool accumulate, std::size_t threads) {
+  gemm(m, b.n(), b.k(), a, b.operand(), c, strideC, accumulate, threads);
 }
 
 }  // namespace neural_lsh::cpu

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 
 #include "description.h"
@@ -31,6 +32,11 @@ enum class Phase { infer, forward, backward };
 /// What a layer needs to see at once in a phase. What it does row by row is done piece by piece, for all the
 /// neighboring layers that can while a piece lies in the cache: memory is what these steps wait for.
 enum class Work { batch, batchThenRows, rows };
+
+/// Moves `count` parameters, from number `first` on, by their gradient, which it may use up. Safe to call
+/// from several threads at once.
+template <typename Real>
+using Update = std::function<void(std::size_t first, std::size_t count, Real* gradient)>;
 
 template <typename Real>
 class Layer {
@@ -65,6 +71,13 @@ class Layer {
   /// place, `in` is what forward wrote there.
   virtual void backward(const Pass& pass, const Real* parameters, const Real* in, const Real* out,
                         Real* outGradient, Real* inGradient, Real* parameterGradient) = 0;
+
+  /// The same for a layer that can hand on the gradient of its own parameters part by part, each while it
+  /// lies in the cache, instead of writing it; false, and nothing done, where it cannot or need not.
+  virtual bool backwardUpdating(const Pass&, const Real* /* parameters */, const Real* /* in */,
+                                Real* /* outGradient */, Real* /* inGradient */, const Update<Real>&) {
+    return false;
+  }
 
   /// The rest of it, for the rows of a piece; not called unless somebody wants the gradient of `in`.
   virtual void backwardRows(const Piece&, const Real* /* in */, const Real* /* out */,

@@ -10,6 +10,7 @@
 #include "../../core/random.h"
 #include "../chunks.h"
 #include "../kernels/kernels.h"
+#include "../packed-product.h"
 #include "../sgemm.h"
 #include "element-wise.h"
 #include "layer.h"
@@ -104,18 +105,56 @@ class Linear final : public Layer<Real> {
               out + piece.begin * outputs_);
   }
 
+  void forward(const Pass& pass, const Real* parameters, Real* buffers, const Real* in, Real* out) override {
+    if (!packsWeights(pass)) return infer(parameters, buffers, in, pass.rows, out, pass.threads);
+    if (pass.first == 0) {
+      packedWeights_.pack(outputs_, inputs_, {parameters, inputs_, Transpose::yes}, pass.threads);
+    }
+    gemm(pass.rows, {in, inputs_}, packedWeights_, out, outputs_, false, pass.threads);
+  }
+
   void backward(const Pass& pass, const Real* parameters, const Real* in, const Real*, Real* outGradient,
                 Real* inGradient, Real* parameterGradient) override {
-    const Operand<Real> gradient{outGradient, outputs_};
-    gemm(outputs_, inputs_, pass.rows, {outGradient, outputs_, Transpose::yes}, Operand<Real>{in, inputs_},
-         parameterGradient, inputs_, pass.first > 0, pass.threads);
+    if (inGradient != nullptr) multiplyBack(pass, parameters, outGradient, inGradient);
+    multiplyWeightGradient(pass, 0, outputs_, in, outGradient, parameterGradient, pass.threads);
     if (bias_) sumOfRows(pass, outGradient, parameterGradient + inputs_ * outputs_);
-    if (inGradient == nullptr) return;
-    gemm(pass.rows, inputs_, outputs_, gradient, Operand<Real>{parameters, inputs_}, inGradient, inputs_,
-         false, pass.threads);
+  }
+
+  bool backwardUpdating(const Pass& pass, const Real* parameters, const Real* in, Real* outGradient,
+                        Real* inGradient, const Update<Real>& update) override {
+    if (packsWeights(pass)) return false;  // against so many products the optimizer hardly counts
+    if (inGradient != nullptr) multiplyBack(pass, parameters, outGradient, inGradient);
+    const std::size_t grain = roundUp(chunkRows(inputs_), kernels().tileRows);
+    forChunks(outputs_, grain, pass.threads, [&](std::size_t begin, std::size_t end) {
+      thread_local AlignedBuffer<Real> buffer;
+      Real* const gradient = buffer.require((end - begin) * inputs_);
+      multiplyWeightGradient(pass, begin, end, in, outGradient, gradient, 1);
+      update(begin * inputs_, (end - begin) * inputs_, gradient);
+    });
+    if (!bias_) return true;
+    Real* const sums = biasGradient_.require(outputs_);
+    sumOfRows(pass, outGradient, sums);
+    update(inputs_ * outputs_, outputs_, sums);
+    return true;
   }
 
  private:
+  /// With many rows: for all passes of a batch. They are as many in each, give or take one.
+  static bool packsWeights(const Pass& pass) { return pass.rows > blockRows; }
+
+  void multiplyBack(const Pass& pass, const Real* parameters, const Real* outGradient,
+                    Real* inGradient) const {
+    gemm(pass.rows, inputs_, outputs_, Operand<Real>{outGradient, outputs_},
+         Operand<Real>{parameters, inputs_}, inGradient, inputs_, false, pass.threads);
+  }
+
+  /// Of the weights of outputs [begin, end).
+  void multiplyWeightGradient(const Pass& pass, std::size_t begin, std::size_t end, const Real* in,
+                              const Real* outGradient, Real* gradient, std::size_t threads) const {
+    gemm(end - begin, inputs_, pass.rows, {outGradient + begin, outputs_, Transpose::yes},
+         Operand<Real>{in, inputs_}, gradient, inputs_, pass.first > 0, threads);
+  }
+
   void sumOfRows(const Pass& pass, const Real* values, Real* sums) {
     const SummedPieces pieces(pass.rows, outputs_);
     Real* const partial = partialSums_.require(pieces.count * outputs_);
@@ -127,7 +166,8 @@ class Linear final : public Layer<Real> {
 
   std::size_t inputs_, outputs_;
   bool bias_;
-  AlignedBuffer<Real> partialSums_;
+  AlignedBuffer<Real> partialSums_, biasGradient_;
+  Factor<Real> packedWeights_;
 };
 
 /// Ioffe & Szegedy, ICML 2015. Each channel is normalized over the batch and the channel's pixels.

@@ -92,25 +92,55 @@ void Network<Real>::backwardRows(std::size_t first, std::size_t last, std::size_
 }
 
 template <typename Real>
-void Network<Real>::backward(const Real* parameters, std::size_t rows, Real* gradient, Real* inputGradient,
-                             std::size_t threads, std::size_t firstRow) {
-  firstRow_ = firstRow;
+template <typename Batch>
+void Network<Real>::runBackward(std::size_t rows, bool inputWanted, std::size_t threads, const Batch& batch) {
   const auto& layers = description_.layers;
   std::size_t first = 0;  // in front of it nobody wants a gradient
-  while (inputGradient == nullptr && first < layers.size() && layers[first].parameters == 0) ++first;
+  while (!inputWanted && first < layers.size() && layers[first].parameters == 0) ++first;
   std::size_t last = layers_.size();  // layers [l + 1, last) wait for their work row by row
   for (std::size_t l = layers_.size(); l-- > first;) {
     const Work work = layers_[l]->work(Phase::backward);
     if (work == Work::rows) continue;
     if (l + 1 < last) backwardRows(l + 1, last, rows, threads);
-    const bool wanted = l > first || inputGradient != nullptr;
-    layers_[l]->backward(passOf(l, rows, threads), parameters + layers[l].parameterOffset, values_[l],
-                         values_[l + 1], gradients_[l + 1], wanted ? gradients_[l] : nullptr,
-                         gradient + layers[l].parameterOffset);
+    const bool wanted = l > first || inputWanted;
+    batch(l, wanted ? gradients_[l] : nullptr);
     last = work == Work::batchThenRows && wanted ? l + 1 : l;
   }
   if (first < last) backwardRows(first, last, rows, threads);
+}
+
+template <typename Real>
+void Network<Real>::backward(const Real* parameters, std::size_t rows, Real* gradient, Real* inputGradient,
+                             std::size_t threads, std::size_t firstRow) {
+  firstRow_ = firstRow;
+  runBackward(rows, inputGradient != nullptr, threads, [&](std::size_t l, Real* inGradient) {
+    const std::size_t offset = description_.layers[l].parameterOffset;
+    layers_[l]->backward(passOf(l, rows, threads), parameters + offset, values_[l], values_[l + 1],
+                         gradients_[l + 1], inGradient, gradient + offset);
+  });
   if (inputGradient) std::copy_n(gradients_.front(), rows * description_.inputs(), inputGradient);
+}
+
+template <typename Real>
+void Network<Real>::backward(const Real* parameters, std::size_t rows, Real* gradient, std::size_t threads,
+                             const Update<Real>& update) {
+  firstRow_ = 0;
+  runBackward(rows, false, threads, [&](std::size_t l, Real* inGradient) {
+    const std::size_t offset = description_.layers[l].parameterOffset;
+    const Update<Real> updateLayer = [&](std::size_t begin, std::size_t some, Real* part) {
+      update(offset + begin, some, part);
+    };
+    const Pass pass = passOf(l, rows, threads);
+    if (layers_[l]->backwardUpdating(pass, parameters + offset, values_[l], gradients_[l + 1], inGradient,
+                                     updateLayer))
+      return;
+    layers_[l]->backward(pass, parameters + offset, values_[l], values_[l + 1], gradients_[l + 1], inGradient,
+                         gradient + offset);
+    forChunks(description_.layers[l].parameters, chunkNumbers, threads,
+              [&](std::size_t begin, std::size_t end) {
+                updateLayer(begin, end - begin, gradient + offset + begin);
+              });
+  });
 }
 
 template <typename Real>

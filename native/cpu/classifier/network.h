@@ -37,6 +37,10 @@ class Network {
   /// of the rows before, and, unless inputGradient is nullptr, to the inputs. Uses up what forward left.
   void backward(const Real* parameters, std::size_t rows, Real* gradient, Real* inputGradient,
                 std::size_t threads, std::size_t firstRow = 0);
+  /// The same of a whole batch, where `update` may change the parameters: it is told each one's gradient
+  /// once, as soon as nobody else needs the parameter. `gradient` is room for it.
+  void backward(const Real* parameters, std::size_t rows, Real* gradient, std::size_t threads,
+                const Update<Real>& update);
 
   /// In use, `rows` rows from `in` to `out`; safe from several threads at once. Few rows and many take
   /// different ways, whose sums differ in rounding.
@@ -50,6 +54,9 @@ class Network {
   Piece pieceOf(std::size_t layer, std::size_t begin, std::size_t end) const {
     return {begin, end, true, seeds_[layer], firstRow_};
   }
+  /// With layer(l, the gradient of what entered it or nullptr) for the layers that need to see the batch.
+  template <typename Batch>
+  void runBackward(std::size_t rows, bool inputWanted, std::size_t threads, const Batch& layer);
   void backwardRows(std::size_t first, std::size_t last, std::size_t rows, std::size_t threads);
 
   NetworkDescription description_;

@@ -186,7 +186,7 @@ void nadam(const Step& step, const Piece<Real>& piece) {
 }
 
 template <typename Real>
-void update(const Step& step, const Piece<Real>& piece) {
+void move(const Step& step, const Piece<Real>& piece) {
   switch (step.options.type) {
     case OptimizerType::sgd:
       return sgd(step, piece);
@@ -269,16 +269,32 @@ Optimizer<Real>::Optimizer(const OptimizerOptions& options, std::size_t paramete
 
 template <typename Real>
 void Optimizer<Real>::step(double learningRate, Real* parameters, Real* gradient, std::size_t threads) {
-  momentumProduct_ *= nadamMomentum(options_, ++steps_);
-  const Step step{options_, learningRate, steps_, momentumProduct_};
+  begin(learningRate);
   const double clip = clipFactor(options_.clipNorm, gradient, parameters_, threads);
   forChunks(parameters_, chunkNumbers, threads, [&](std::size_t begin, std::size_t end) {
-    const Piece<Real> piece{begin,         end - begin, parameters + begin, gradient + begin,
-                            slots_.data(), parameters_};
-    regularize(options_, clip, piece);
-    decay(step, piece);
-    update(step, piece);
+    update(begin, end - begin, parameters + begin, gradient + begin, clip);
   });
+}
+
+template <typename Real>
+void Optimizer<Real>::begin(double learningRate) {
+  learningRate_ = learningRate;
+  momentumProduct_ *= nadamMomentum(options_, ++steps_);
+}
+
+template <typename Real>
+void Optimizer<Real>::update(std::size_t first, std::size_t count, Real* parameters, Real* gradient) {
+  update(first, count, parameters, gradient, 1);
+}
+
+template <typename Real>
+void Optimizer<Real>::update(std::size_t first, std::size_t count, Real* parameters, Real* gradient,
+                             double clip) {
+  const Step step{options_, learningRate_, steps_, momentumProduct_};
+  const Piece<Real> piece{first, count, parameters, gradient, slots_.data(), parameters_};
+  regularize(options_, clip, piece);
+  decay(step, piece);
+  cpu::move(step, piece);
 }
 
 template <typename Real>

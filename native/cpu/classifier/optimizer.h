@@ -39,6 +39,13 @@ class Optimizer {
   /// One step with this learning rate; the gradient may be changed.
   void step(double learningRate, Real* parameters, Real* gradient, std::size_t threads);
 
+  /// The same in parts, where each parameter's step depends on nothing but its own gradient: after `begin` an
+  /// `update` of each part, in any order and from any thread. `parameters` and `gradient` are those of the
+  /// `count` parameters from number `first` on.
+  bool worksInParts() const { return options_.clipNorm == 0; }
+  void begin(double learningRate);
+  void update(std::size_t first, std::size_t count, Real* parameters, Real* gradient);
+
   /// The running values, slot after slot, each as long as the parameters, and the steps so far: with both an
   /// optimizer goes on where another stopped, bit for bit.
   std::span<const Real> slots() const { return slots_; }
@@ -47,10 +54,13 @@ class Optimizer {
   void restore(std::span<const Real> slots, std::size_t steps);
 
  private:
+  void update(std::size_t first, std::size_t count, Real* parameters, Real* gradient, double clip);
+
   OptimizerOptions options_;
   std::size_t parameters_;
   std::vector<Real> slots_;
   std::size_t steps_ = 0;
+  double learningRate_ = 0;     // of the step that was begun last
   double momentumProduct_ = 1;  // of nadam: the product of its momenta so far
 };
 

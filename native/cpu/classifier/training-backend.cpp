@@ -92,18 +92,34 @@ class CpuBackend final : public TrainingBackend {
     Random random(batch.seed);
     const std::uint64_t noiseSeed = random.next(), networkSeed = random.next();
     const double normalizer = normalizerOf(batch.rows);
+    const bool inParts = batch.rows.size() <= passRows_ && optimizer_.worksInParts();
+    float* const parameters = weights_.parameters.data();
     Score sum;
     forPasses(batch.rows, [&](std::size_t first, std::span<const Id> rows) {
       gather(rows);
       if (task_.inputNoise > 0) addNoise(rows.size(), noiseSeed + first);
-      network_.forward(weights_.parameters.data(), weights_.buffers.data(), rows.size(), networkSeed,
-                       threads_, first);
+      network_.forward(parameters, weights_.buffers.data(), rows.size(), networkSeed, threads_, first);
       sum += judge(rows, normalizer);
-      network_.backward(weights_.parameters.data(), rows.size(), gradient_.data(), nullptr, threads_, first);
+      if (inParts) {
+        backwardUpdating(rows.size(), batch.learningRate);
+      } else {
+        network_.backward(parameters, rows.size(), gradient_.data(), nullptr, threads_, first);
+      }
     });
     sum.normalizer = normalizer;
-    optimizer_.step(batch.learningRate, weights_.parameters.data(), gradient_.data(), threads_);
+    if (!inParts) optimizer_.step(batch.learningRate, parameters, gradient_.data(), threads_);
     return sum;
+  }
+
+  /// The backward pass of a whole batch and the optimizer's step in one: parameters move while their gradient
+  /// lies in the cache.
+  void backwardUpdating(std::size_t rows, double learningRate) {
+    float* const parameters = weights_.parameters.data();
+    optimizer_.begin(learningRate);
+    network_.backward(parameters, rows, gradient_.data(), threads_,
+                      [&](std::size_t first, std::size_t count, float* gradient) {
+                        optimizer_.update(first, count, parameters + first, gradient);
+                      });
   }
 
   /// body(number of the first row, rows): what passes through the network at once, in equal parts.

@@ -23,13 +23,13 @@ struct AdamStep {
 struct Kernels {
   const char* name;
 
-  /// Register tile of the matrix product: C[rows x columns] (+)= A B, A packed as k x tileRows, B with
-  /// strideB floats from row to row; rows in [1, tileRows], columns in [1, tileColumns]. Where `columns`
-  /// are fewer, B is read as if they were not.
+  /// Register tile of the matrix product: C[rows x columns] (+)= A B, A with strideA floats from row to row
+  /// or, where strideA is 0, packed as k x tileRows, B with strideB floats from row to row; rows in [1,
+  /// tileRows], columns in [1, tileColumns]. Where `columns` are fewer, B is read as if they were not.
   std::size_t tileRows;
   std::size_t tileColumns;
-  void (*sgemmTile)(std::size_t rows, std::size_t columns, std::size_t k, const float* a, const float* b,
-                    std::size_t strideB, float* c, std::size_t strideC, bool accumulate);
+  void (*sgemmTile)(std::size_t rows, std::size_t columns, std::size_t k, const float* a, std::size_t strideA,
+                    const float* b, std::size_t strideB, float* c, std::size_t strideC, bool accumulate);
 
   /// One panel, `depth` x `width`: out[p * width + i] = in[i * stride + p] (rows) or in[p * stride + i]
   /// (columns) for i < count, 0 for count <= i < width.
@@ -37,6 +37,9 @@ struct Kernels {
                    std::size_t width, float* out);
   void (*packColumns)(const float* in, std::size_t stride, std::size_t count, std::size_t depth,
                       std::size_t width, float* out);
+  /// out[c * strideOut + r] = in[r * strideIn + c] for r < rows, c < columns.
+  void (*transpose)(const float* in, std::size_t strideIn, std::size_t rows, std::size_t columns, float* out,
+                    std::size_t strideOut);
 
   /// One row of a tile of products: d_j = rowTerm + columnTerms[j] + scale * products[j]; writes every (j,
   /// d_j) with d_j <= rowThreshold or d_j <= columnThresholds[j] to out (room for `count`) and returns how

@@ -50,6 +50,18 @@ inline void storePartial(float* p, std::size_t count, Vector v) {
 #endif
 }
 
+/// The same of 1 to LANES floats.
+inline Vector loadUpTo(const float* p, std::size_t count) {
+  return count == LANES ? load(p) : loadPartial(p, count);
+}
+inline void storeUpTo(float* p, std::size_t count, Vector v) {
+  if (count == LANES) {
+    store(p, v);
+  } else {
+    storePartial(p, count, v);
+  }
+}
+
 inline Vector squareRoot(Vector v) {
 #if LANES == 16
   return reinterpret_cast<Vector>(_mm512_maskz_sqrt_ps(0xFFFF, v));  // the plain form warns in GCC 12
@@ -74,10 +86,12 @@ inline float sum(Vector v) {
   return total;
 }
 
-/// Tile of ROWS x (VECTORS * LANES) sums, of which `columns` columns are wanted.
+/// Tile of ROWS x (VECTORS * LANES) sums, of which `columns` columns are wanted; element (i, p) of A at a[i *
+/// rowA + p * stepA].
 template <std::size_t ROWS, std::size_t VECTORS>
-void multiplyTile(std::size_t columns, std::size_t k, const float* a, const float* b, std::size_t strideB,
-                  float* c, std::size_t strideC, bool accumulate) {
+inline void multiplyTile(std::size_t columns, std::size_t k, const float* a, std::size_t rowA,
+                         std::size_t stepA, const float* b, std::size_t strideB, float* c,
+                         std::size_t strideC, bool accumulate) {
   if (k >= 128) {  // C is on its way while the sums are formed; shorter sums would wait for it
 #pragma GCC unroll 16
     for (std::size_t i = 0; i < ROWS; ++i) {
@@ -86,14 +100,14 @@ void multiplyTile(std::size_t columns, std::size_t k, const float* a, const floa
     }
   }
   Vector sums[ROWS][VECTORS] = {};
-  for (std::size_t p = 0; p < k; ++p, a += TILE_ROWS, b += strideB) {
+  for (std::size_t p = 0; p < k; ++p, a += stepA, b += strideB) {
     Vector columns[VECTORS];
 #pragma GCC unroll 4
     for (std::size_t j = 0; j < VECTORS; ++j) columns[j] = load(b + j * LANES);
 #pragma GCC unroll 16
     for (std::size_t i = 0; i < ROWS; ++i) {
 #pragma GCC unroll 4
-      for (std::size_t j = 0; j < VECTORS; ++j) sums[i][j] += a[i] * columns[j];
+      for (std::size_t j = 0; j < VECTORS; ++j) sums[i][j] += a[i * rowA] * columns[j];
     }
   }
   const std::size_t rest = columns - (VECTORS - 1) * LANES;
@@ -113,18 +127,23 @@ void multiplyTile(std::size_t columns, std::size_t k, const float* a, const floa
 
 /// The tile of the smallest height and width that holds what is wanted: edges are not multiplied in vain.
 template <std::size_t ROWS = TILE_ROWS, std::size_t VECTORS = TILE_VECTORS>
-void sgemmTile(std::size_t rows, std::size_t columns, std::size_t k, const float* a, const float* b,
-               std::size_t strideB, float* c, std::size_t strideC, bool accumulate) {
+void sgemmTile(std::size_t rows, std::size_t columns, std::size_t k, const float* a, std::size_t strideA,
+               const float* b, std::size_t strideB, float* c, std::size_t strideC, bool accumulate) {
   if constexpr (VECTORS > 1) {
     if (columns <= (VECTORS - 1) * LANES) {
-      return sgemmTile<ROWS, VECTORS - 1>(rows, columns, k, a, b, strideB, c, strideC, accumulate);
+      return sgemmTile<ROWS, VECTORS - 1>(rows, columns, k, a, strideA, b, strideB, c, strideC, accumulate);
     }
   }
   if constexpr (ROWS > 1) {
-    if (rows < ROWS)
-      return sgemmTile<ROWS - 1, VECTORS>(rows, columns, k, a, b, strideB, c, strideC, accumulate);
+    if (rows < ROWS) {
+      return sgemmTile<ROWS - 1, VECTORS>(rows, columns, k, a, strideA, b, strideB, c, strideC, accumulate);
+    }
   }
-  multiplyTile<ROWS, VECTORS>(columns, k, a, b, strideB, c, strideC, accumulate);
+  if (strideA == 0) {
+    multiplyTile<ROWS, VECTORS>(columns, k, a, 1, TILE_ROWS, b, strideB, c, strideC, accumulate);
+  } else {
+    multiplyTile<ROWS, VECTORS>(columns, k, a, strideA, 1, b, strideB, c, strideC, accumulate);
+  }
 }
 
 // A step of a square's transposition: of the rows i and i + RUN, blocks of RUN lanes change places. Lanes of
@@ -238,6 +257,27 @@ void packColumns(const float* in, std::size_t stride, std::size_t columns, std::
         store(out + c, v);
       } else {
         storePartial(out + c, width - c, v);
+      }
+    }
+  }
+}
+
+/// Square by square; at the edges the lanes that are wanted.
+void transpose(const float* in, std::size_t strideIn, std::size_t rows, std::size_t columns, float* out,
+               std::size_t strideOut) {
+  for (std::size_t r = 0; r < rows; r += LANES) {
+    const std::size_t height = rows - r < LANES ? rows - r : LANES;
+    for (std::size_t c = 0; c < columns; c += LANES) {
+      const std::size_t width = columns - c < LANES ? columns - c : LANES;
+      Vector square[LANES];
+#pragma GCC unroll 16
+      for (std::size_t i = 0; i < LANES; ++i) {
+        square[i] = i < height ? loadUpTo(in + (r + i) * strideIn + c, width) : Vector{};
+      }
+      transpose(square);
+#pragma GCC unroll 16
+      for (std::size_t i = 0; i < LANES; ++i) {
+        if (i < width) storeUpTo(out + (c + i) * strideOut + r, height, square[i]);
       }
     }
   }
@@ -443,16 +483,6 @@ inline void forVectors(std::size_t count, const Apply& apply) {
   for (; i + LANES <= count; i += LANES) apply(i, std::size_t{LANES});
   if (i < count) apply(i, count - i);
 }
-inline Vector loadUpTo(const float* p, std::size_t count) {
-  return count == LANES ? load(p) : loadPartial(p, count);
-}
-inline void storeUpTo(float* p, std::size_t count, Vector v) {
-  if (count == LANES) {
-    store(p, v);
-  } else {
-    storePartial(p, count, v);
-  }
-}
 
 void scale(float* values, std::size_t count, float factor) {
   forVectors(count, [=](std::size_t i, std::size_t n) {
@@ -507,10 +537,13 @@ std::int32_t boundOf(const std::int32_t* keys, std::size_t count, std::size_t wa
 }  // namespace
 
 const Kernels KERNELS_TABLE = {
-    KERNELS_NAME,   TILE_ROWS,   TILE_VECTORS* LANES, sgemmTile<>,   packRows,
-    packColumns,    selectBelow, scan<Difference>,    scan<Product>, exact<Difference>,
-    exact<Product>, adam,        exponentials,        largest,       scale,
-    addToRows,      sumRows,     standardize,         boundOf,
+    KERNELS_NAME,  TILE_ROWS,         TILE_VECTORS* LANES,
+    sgemmTile<>,   packRows,          packColumns,
+    transpose,     selectBelow,       scan<Difference>,
+    scan<Product>, exact<Difference>, exact<Product>,
+    adam,          exponentials,      largest,
+    scale,         addToRows,         sumRows,
+    standardize,   boundOf,
 };
 
 }  // namespace neural_lsh::cpu

@@ -69,5 +69,13 @@ export class EngineError extends NeuralLSHError {
   }
 }
 
-/** The device that an engine computes on is lost or out of memory: another engine may answer in its place. */
-export class DeviceError extends EngineError {}
+/** The device that an engine computes on is lost, out of memory (isFull) or fails: another engine may answer in its place. */
+export class DeviceError extends EngineError {
+  constructor(
+    message: string,
+    readonly isFull: boolean,
+    options?: ErrorOptions
+  ) {
+    super(message, options)
+  }
+}

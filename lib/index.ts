@@ -14,13 +14,14 @@ export type {
   RegularizationOptions,
   ScheduleOptions
 } from './classifier/options.js'
-export type { ClassWeights, InputType } from './classifier/training.js'
+export type { ClassWeights, InputType, TrainingPrecision } from './classifier/training.js'
 export type {
   Bins,
   Calibration,
   Classifier,
   EpochReport,
   GraphMethod,
+  GraphPrecision,
   InputTransform,
   KahipMode,
   Kmeans,

@@ -1,7 +1,15 @@
 /** The options of every call as users write them; what is right for each, and its default, stand in options.ts. */
 import type { RuleMethod } from './baselines/rules.js'
 import type { ClassifierOptions } from './classifier/options.js'
-import type { GraphMethod, KahipMode, KnnGraph, Metric, ScanType, StartingPoint } from './engines/engine.js'
+import type {
+  GraphMethod,
+  GraphPrecision,
+  KahipMode,
+  KnnGraph,
+  Metric,
+  ScanType,
+  StartingPoint
+} from './engines/engine.js'
 import type { EngineChoice } from './engines/select.js'
 import type { Method } from './methods.js'
 
@@ -48,6 +56,9 @@ export interface GraphOptions {
   /** 'exact' compares all pairs, 'approximate' those that meet in one of many random leaves; 'auto' (default) takes exact where
    * that is a matter of seconds, and says so in the report. */
   method?: GraphMethod | 'auto' | undefined
+  /** How far the engine 'cuda' rounds the factors of the matrix products that propose neighbors, default 'fp16': the graph is
+   * the exact one with any, and what another takes is time. The other engines, which round nothing, do not look at it. */
+  precision?: GraphPrecision | undefined
 }
 
 /** Who makes the bins. */
@@ -196,6 +207,8 @@ export interface KnnGraphOptions extends RunOptions {
   metric?: Metric | undefined
   /** As in GraphOptions; default 'exact'. */
   method?: GraphMethod | 'auto' | undefined
+  /** As in GraphOptions. */
+  precision?: GraphPrecision | undefined
   /** Of the approximate method; 0 to 2^31 - 1, default 1. */
   seed?: number | undefined
 }

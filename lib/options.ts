@@ -30,7 +30,15 @@ import {
   type Task,
   trainingSettings
 } from './classifier/options.js'
-import type { GraphMethod, KahipMode, KnnGraph, Metric, ScanType, SimilarityGraph } from './engines/engine.js'
+import type {
+  GraphMethod,
+  GraphPrecision,
+  KahipMode,
+  KnnGraph,
+  Metric,
+  ScanType,
+  SimilarityGraph
+} from './engines/engine.js'
 import { type EngineChoice, engineChoices } from './engines/select.js'
 import { ArgumentError } from './errors.js'
 import { method, withMethod } from './methods.js'
@@ -107,13 +115,16 @@ const partition = {
 const graphMethod = (fallback: GraphMethod | 'auto') =>
   oneOf<GraphMethod | 'auto'>(['auto', 'exact', 'approximate'], fallback)
 
+const graphPrecision = oneOf<GraphPrecision>(['fp32', 'tf32', 'bf16', 'fp16'], 'fp16')
+
 /** More neighbors make a better partition (docs/what-helps.md) as long as they are few beside all vectors, and take KaHIP
  * minutes where these are many. */
 const graphNeighbors = (rows: number) => (rows > 250_000 ? 20 : Math.min(50, Math.max(10, Math.floor(Math.sqrt(rows)))))
 
 const graphTable = (rows: number) => ({
   neighbors: neighbors(rows, graphNeighbors(rows)),
-  method: graphMethod('auto')
+  method: graphMethod('auto'),
+  precision: graphPrecision
 })
 
 /** What decides which index is built, for n = `rows`. */
@@ -272,7 +283,8 @@ export const readDimensions = (options: unknown) =>
 
 export function resolveKnnGraph(vectors: Float32Array, options: KnnGraphOptions) {
   const rows = checkVectors(vectors, readDimensions(options))
-  const table = { dimensions, neighbors: neighbors(rows), metric, method: graphMethod('exact'), seed, ...run }
+  const graph = { neighbors: neighbors(rows), method: graphMethod('exact'), precision: graphPrecision }
+  const table = { dimensions, metric, ...graph, seed, ...run }
   const { method, ...resolved } = read(table, options)
   checkGraphSize(rows, resolved.neighbors, 'neighbors')
   const chosen = method === 'auto' ? chooseGraphMethod(rows, resolved.dimensions).value : method

@@ -22,7 +22,7 @@ test('every option has its documented default', (t) => {
       bins: 32,
       groups: 1,
       metric: 'euclidean',
-      graph: { neighbors: 31, method: 'auto' },
+      graph: { neighbors: 31, method: 'auto', precision: 'fp16' },
       partition: { method: 'auto', mode: 'fastsocial', imbalance: 0.03, seeds: 1, iterations: 10, largest: undefined },
       router: 'classifier',
       assignment: 'auto',
@@ -45,7 +45,9 @@ test('every option has its documented default', (t) => {
         validationFraction: 0.05,
         earlyStopping: undefined,
         monitoredProbes: 1,
-        calibrate: true
+        calibrate: true,
+        precision: 'tf32',
+        deterministic: true
       },
       scan: 'auto',
       seed: 1
@@ -130,6 +132,7 @@ const wrong: [object, string, RegExp][] = [
   [{ graph: { neighbors: 1000 } }, 'graph.neighbors', /one less than the number of vectors/],
   [{ graph: { neighbors: Number.NaN } }, 'graph.neighbors', /NaN/],
   [{ graph: { method: 'guess' } }, 'graph.method', /'auto' or 'exact' or 'approximate'/],
+  [{ graph: { precision: 'fp8' } }, 'graph.precision', /'fp32' or 'tf32' or 'bf16' or 'fp16', but is "fp8"/],
   [{ graph: { neighbours: 5 } }, 'graph.neighbours', /did you mean graph\.neighbors\?/],
   [{ partition: { method: 'metis' } }, 'partition.method', /'kahip'/],
   [{ partition: { mode: 'slow' } }, 'partition.mode', /'ecosocial'/],

@@ -104,11 +104,13 @@ test('every default in the table of options is the real one', (t) => {
   )
   t.is(stated.metric, `\`'${options.metric}'\``)
   t.is(stated['graph.neighbors'], String(options.graph.neighbors))
+  t.is(stated['graph.precision'], `\`'${options.graph.precision}'\``)
   t.is(stated['partition.mode'], `\`'${options.partition.mode}'\``)
   t.is(stated['partition.imbalance'], String(options.partition.imbalance))
   t.is(stated['classifier.hidden'], `\`[${options.classifier.hidden}]\``)
   t.is(stated['classifier.epochs'], `${options.classifier.epochs}, ${options.classifier.batchSize}`)
-  const { activation, batchNorm, dropout, input, initialization, loss, schedule, calibrate } = options.classifier
+  const { activation, batchNorm, dropout, input, initialization, loss, schedule } = options.classifier
+  const { calibrate, precision, deterministic } = options.classifier
   t.is(stated['classifier.activation'], `\`'${activation}'\``)
   t.is(stated['classifier.batchNorm'], `${batchNorm}, ${dropout}`)
   t.is(stated['classifier.input'], `\`'${input}'\``)
@@ -118,6 +120,8 @@ test('every default in the table of options is the real one', (t) => {
   const { type, learningRate } = options.classifier.optimizer
   t.is(stated['classifier.optimizer'], `\`{ type: '${type}', learningRate: ${learningRate} }\``)
   t.is(stated['classifier.calibrate'], String(calibrate))
+  t.is(stated['classifier.precision'], `\`'${precision}'\``)
+  t.is(stated['classifier.deterministic'], String(deterministic))
   t.is(stated['classifier.softLabels'], String(options.classifier.softLabels))
   t.is(stated['classifier.validationFraction'], String(options.classifier.validationFraction))
   t.is(stated.seed, String(options.seed))

@@ -81,7 +81,8 @@ async function regress(
   const wanted = Math.max(graph.neighbors, training.softLabels)
   const neighbors = Math.min(wanted, rows - 1)
   const method = graph.method === 'auto' ? 'exact' : graph.method
-  const { ids } = await engine.knnGraph(points, dimensions, metric, { neighbors, method, seed }, job)
+  const { precision } = graph
+  const { ids } = await engine.knnGraph(points, dimensions, metric, { neighbors, method, precision, seed }, job)
   const similarity = await engine.similarityGraph({ neighbors, ids }, job)
   const { mode, imbalance, seeds } = partition
   const { labels } = await engine.partition(similarity, { bins: 2, mode, imbalance, seed, seeds }, job)

@@ -61,8 +61,9 @@ async function findNeighbors(engine: Engine, vectors: Float32Array, options: Ind
   const { dimensions, metric, graph, seed, router, classifier } = options
   const neighbors = Math.max(graph.neighbors, router === 'classifier' ? classifier.softLabels : 0)
   const method = graph.method === 'auto' ? 'exact' : graph.method
+  const { precision } = graph
   const { ids } = await stage('knn-graph', (job) =>
-    engine.knnGraph(vectors, dimensions, metric, { neighbors, method, seed }, job)
+    engine.knnGraph(vectors, dimensions, metric, { neighbors, method, precision, seed }, job)
   )
   return { neighbors: ids, neighborsPerRow: neighbors }
 }

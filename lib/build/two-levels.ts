@@ -100,6 +100,7 @@ function asWhole(options: IndexOptions, bins: number, rows: number): IndexOption
     bins,
     groups: 1,
     graph: {
+      ...graph,
       neighbors: Math.min(graph.neighbors, rows - 1),
       method: graph.method === 'exact' ? 'exact' : chooseGraphMethod(rows, dimensions).value
     },

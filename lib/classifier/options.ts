@@ -31,15 +31,17 @@ import {
   type Network,
   shapeAfter
 } from './network.js'
-import type {
-  ClassWeights,
-  EarlyStopping,
-  Initialization,
-  InputType,
-  Loss,
-  Optimizer,
-  Regularization,
-  Schedule
+import {
+  type ClassWeights,
+  type EarlyStopping,
+  type Initialization,
+  type InputType,
+  type Loss,
+  type Optimizer,
+  type Regularization,
+  type Schedule,
+  type TrainingPrecision,
+  trainingPrecisions
 } from './training.js'
 
 // ---------------------------------------------------------------------------------------------- what users write
@@ -107,6 +109,13 @@ export interface ClassifierOptions {
   monitoredProbes?: number | undefined
   /** Fit a temperature to the held-out vectors, so that probabilities are what they say; default true. */
   calibrate?: boolean | undefined
+  /** Of the engine 'cuda', how exactly it multiplies: 'fp32'; 'tf32', the default, with factors rounded to 11 bits; 'bf16',
+   * mixed precision: what is multiplied takes half the memory and has 8 bits. Sums, weights and losses are FP32 with any of
+   * them. The other engines compute in FP32, whatever is said. */
+  precision?: TrainingPrecision | undefined
+  /** Of the engine 'cuda': the same training gives the same bytes again, and dropout draws the other engines' random
+   * numbers; default true. The other engines always do. */
+  deterministic?: boolean | undefined
 }
 
 // ---------------------------------------------------------------------------------------------------- the defaults
@@ -129,6 +138,7 @@ export const recipe = {
   epochs: 10,
   batchSize: 512,
   validationFraction: 0.05,
+  precision: 'tf32',
   probesOf: (bins: number) => Math.max(1, Math.round(bins / 32))
 } as const
 
@@ -249,7 +259,9 @@ export const classifierTable = ({ bins, neighborsPerRow, mostSoftLabels = neighb
   validationFraction: real(0, 0.5, recipe.validationFraction),
   earlyStopping: new Optional(earlyStopping),
   monitoredProbes: integer(1, bins, recipe.probesOf(bins), 'the number of bins'),
-  calibrate: boolean(true)
+  calibrate: boolean(true),
+  precision: oneOf(trainingPrecisions, recipe.precision),
+  deterministic: boolean(true)
 })
 
 // ----------------------------------------------------------------------------- what depends on several options at once

@@ -171,3 +171,7 @@ export interface EarlyStopping {
   /** Epochs without a better value that are borne; default 3. */
   patience: number
 }
+
+/** Of a device's matrix products and convolutions in a training. */
+export const trainingPrecisions = ['fp32', 'tf32', 'bf16'] as const
+export type TrainingPrecision = (typeof trainingPrecisions)[number]

@@ -33,6 +33,11 @@ const indexFlags = {
     'graph.neighbors'
   ),
   'graph.method': text('NAME', 'How the graph is found: exact, approximate or auto. Default: auto.', 'graph.method'),
+  'graph.precision': text(
+    'NAME',
+    'How far the engine cuda rounds what it multiplies for the graph: fp32, tf32, bf16 or fp16; the neighbors are the same with any. Default: fp16.',
+    'graph.precision'
+  ),
   mode: text(
     'NAME',
     'How hard KaHIP tries: fast, eco, strong, or fastsocial, ecosocial, strongsocial, which suit k-NN graphs. Default: fastsocial.',
@@ -171,6 +176,15 @@ const trainingFlags = {
   calibrate: toggle(
     'Make the probabilities mean what they say, by a temperature; --no-calibrate: leave them. Default: true.',
     'classifier.calibrate'
+  ),
+  precision: text(
+    'NAME',
+    `Of the engine cuda, how exactly it multiplies in training: fp32, tf32 or bf16, mixed precision. Default: ${recipe.precision}.`,
+    'classifier.precision'
+  ),
+  deterministic: toggle(
+    'Of the engine cuda: the same training gives the same bytes again; --no-deterministic: it need not. Default: true.',
+    'classifier.deterministic'
   )
 }
 

@@ -2,12 +2,12 @@
  * The engine on an NVIDIA GPU: the native engine, of which the device takes over what it does best, the exact k-NN graph,
  * exact search, searches in batches and the classifier's training. Single searches stay on the CPU, which has answered before a device has begun.
  */
-import { dirname, join } from 'node:path'
 import type { Layer } from '../classifier/network.js'
 import { ArgumentError, DeviceError, EngineError } from '../errors.js'
-import type { Classifier, Engine, JobOptions, Searcher, SearchState } from './engine.js'
+import { cudaPlaces } from './cuda-places.js'
+import type { Classifier, Engine, GraphPrecision, JobOptions, KnnGraph, Searcher, SearchState } from './engine.js'
 import { fallbackWarning } from './fallback-warning.js'
-import { type CudaDevice, createNativeEngine, loadAddon, type OpenedCuda, packageFolder, run } from './native.js'
+import { type CudaDevice, createNativeEngine, loadAddon, type OpenedCuda, run } from './native.js'
 
 /** Pairs times their cost in dimensions for which all are compared even where an approximate graph will do: by the rate
  * of its matrix products a large device is done within a minute, while the CPU takes minutes to approximate. To be
@@ -15,26 +15,33 @@ import { type CudaDevice, createNativeEngine, loadAddon, type OpenedCuda, packag
 const exactGraphWork = 1e15
 const selectionWork = 32
 
-/** Of the matrix products that propose neighbors; what is returned is exact with any. */
-const precision = 'tf32'
+/** Of the matrix products that propose neighbors, where nothing else is asked for; what is returned is exact with any. */
+const productPrecision: GraphPrecision = 'fp16'
 
 export interface CudaOptions {
   device: number
-  /** Of the matrix products of training, whose sums are floats with any: how far their factors are rounded. */
-  trainingPrecision?: 'fp32' | 'tf32' | 'bf16'
+  /** Tell the device a step of training once, and let it repeat that by itself (a CUDA graph); default true. */
+  recordsSteps?: boolean
 }
 
 /**
  * Rejects with EngineError, which says why and what cures it, where there is no library, no cuBLAS, no cuDNN, no driver
  * or no device; with ArgumentError where there is no device of that number.
  */
-export async function createCudaEngine({ device, trainingPrecision = 'tf32' }: CudaOptions): Promise<Engine> {
+export async function createCudaEngine({ device, recordsSteps = true }: CudaOptions): Promise<Engine> {
   const addon = loadAddon()
   const native = createNativeEngine()
-  const { library, versions, devices } = await open(addon.openCuda)
-  const found = devices[device]
-  if (!found) throw new ArgumentError('device', `must be below ${devices.length}, the devices here, but is ${device}`)
-  const place = { library, device, precision }
+  const { library, versions, devices, device: found } = await open(addon.openCuda, device)
+  if (!found) throw new ArgumentError('device', `must be below ${devices}, the devices here, but is ${device}`)
+  const place = { library, device }
+  const findNeighbors = async (request: object, job: JobOptions, onCpu: () => Promise<Neighbors>) => {
+    try {
+      return await run(addon.cudaFindNeighbors, { ...place, ...request }, job)
+    } catch (error) {
+      if (isFull(error) || !canTakeOver(error, warnOfNeighbors)) throw error
+      return onCpu()
+    }
+  }
   return {
     ...native,
     name: 'cuda',
@@ -43,16 +50,18 @@ export async function createCudaEngine({ device, trainingPrecision = 'tf32' }: C
       const rows = vectors.length / dimensions
       if (options.method === 'approximate' && rows * rows * (dimensions + selectionWork) > exactGraphWork)
         return native.knnGraph(vectors, dimensions, metric, options, job)
-      const { neighbors } = options
-      const request = { ...place, vectors, dimensions, metric, k: neighbors }
-      return { neighbors, ...(await run(addon.cudaFindNeighbors, request, job)) }
+      const { neighbors, precision = productPrecision } = options
+      const request = { precision, vectors, dimensions, metric, k: neighbors }
+      const onCpu = () => native.knnGraph(vectors, dimensions, metric, options, job)
+      return { neighbors, ...(await findNeighbors(request, job, onCpu)) }
     },
-    exactSearch: (vectors, queries, dimensions, metric, k, job) =>
-      run(addon.cudaFindNeighbors, { ...place, vectors, queries, dimensions, metric, k }, job),
+    exactSearch(vectors, queries, dimensions, metric, k, job) {
+      const request = { precision: productPrecision, vectors, queries, dimensions, metric, k }
+      return findNeighbors(request, job, () => native.exactSearch(vectors, queries, dimensions, metric, k, job))
+    },
     async trainClassifier(request, job) {
       try {
-        const how = { ...place, precision: trainingPrecision, deterministic: true }
-        const trained = await run(addon.cudaTrainClassifier, { ...how, ...request }, job)
+        const trained = await run(addon.cudaTrainClassifier, { library, device, recordsSteps, ...request }, job)
         return { network: request.network, ...trained }
       } catch (error) {
         if (!canTakeOver(error, warnOfTraining)) throw error
@@ -76,28 +85,13 @@ export async function createCudaEngine({ device, trainingPrecision = 'tf32' }: C
   }
 }
 
+type Neighbors = Pick<KnnGraph, 'ids' | 'distances'>
 type OpenCuda = ReturnType<typeof loadAddon>['openCuda']
 type CudaIndex = InstanceType<ReturnType<typeof loadAddon>['CudaIndex']>
 
-/** Where the library is, and where cuBLAS and cuDNN may be that the system does not find. */
-function places() {
-  const given = process.env.NEURAL_LSH_CUDA_LIBRARY
-  const library = join(given || join(packageFolder(), 'build', 'Release'), 'neural_lsh_cuda.so')
-  const packages = join(packageFolder(), 'third_party', 'cuda', 'nvidia')
-  const toolkit = process.env.CUDA_PATH || '/usr/local/cuda'
-  return {
-    libraries: [library],
-    folders: [
-      dirname(library),
-      ...[join(packages, 'cu13'), join(packages, 'cudnn')].map((folder) => join(folder, 'lib')),
-      join(toolkit, 'lib64')
-    ]
-  }
-}
-
-async function open(openCuda: OpenCuda): Promise<OpenedCuda> {
+async function open(openCuda: OpenCuda, device: number): Promise<OpenedCuda> {
   try {
-    return await run(openCuda, places(), { threads: 1 })
+    return await run(openCuda, { ...cudaPlaces(), device }, { threads: 1 })
   } catch (error) {
     if (!(error instanceof EngineError)) throw error
     throw new EngineError(`the engine 'cuda' cannot be had here: ${error.message}`, { cause: error })
@@ -154,8 +148,13 @@ function withBatches(searcher: Searcher, index: CudaIndex): Searcher {
   }
 }
 
+const warnOfNeighbors = fallbackWarning('Finding neighbors on the CPU')
 const warnOfSearching = fallbackWarning('Searching on the CPU')
 const warnOfTraining = fallbackWarning('Training on the CPU')
+
+/** Whether not even small tiles fit into the device's memory: of all pairs, which take a CPU long, that is for the caller to
+ * decide, and an error. */
+const isFull = (error: unknown) => error instanceof DeviceError && error.isFull
 
 /** Whether the native engine can answer in the device's place, which is warned of. */
 function canTakeOver(error: unknown, warn: (why: Error) => void): boolean {

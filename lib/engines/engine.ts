@@ -11,7 +11,8 @@ import type {
   Loss,
   Optimizer,
   Regularization,
-  Schedule
+  Schedule,
+  TrainingPrecision
 } from '../classifier/training.js'
 
 /** Squared Euclidean distance, cosine distance 1 - cos, or negated inner product: smaller is nearer in all three. */
@@ -30,6 +31,9 @@ export interface JobOptions {
 
 /** exact: all pairs; approximate: those that share one of many overlapping random leaves. */
 export type GraphMethod = 'exact' | 'approximate'
+
+/** How far a GPU rounds the factors of the matrix products that propose neighbors; the neighbors are the same with any. */
+export type GraphPrecision = 'fp32' | 'tf32' | 'bf16' | 'fp16'
 
 /** n x neighbors, nearest first, self excluded, ties by smaller id. */
 export interface KnnGraph {
@@ -201,6 +205,9 @@ export interface TrainingRequest {
   /** Bins in which neighborAccuracy looks for neighbors. */
   monitoredProbes: number
   calibrate: boolean
+  /** These two are a device's to heed: on a CPU all is FP32 and repeats itself. */
+  precision: TrainingPrecision
+  deterministic: boolean
   seed: number
   initial?: StartingPoint | undefined
 }
@@ -372,12 +379,12 @@ export interface Engine {
     argument: string,
     job: JobOptions
   ): Promise<Float32Array>
-  /** The k-NN graph (prepared vectors). */
+  /** The k-NN graph (prepared vectors). `precision` is for a GPU. */
   knnGraph(
     vectors: Float32Array,
     dimensions: number,
     metric: Metric,
-    options: { neighbors: number; method: GraphMethod; seed: number },
+    options: { neighbors: number; method: GraphMethod; precision?: GraphPrecision | undefined; seed: number },
     job: JobOptions
   ): Promise<KnnGraph>
   /** The exact k nearest rows of `vectors` for each query (both prepared): ground truth. */

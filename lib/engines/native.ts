@@ -97,7 +97,10 @@ export interface OpenedCuda {
   path: string
   /** As their makers count them: CUDA 13000 is 13.0, cuBLAS 130002 is 13.0.2, cuDNN 91300 is 9.13.0. */
   versions: { driver: number; runtime: number; cublas: number; cudnn: number }
-  devices: CudaDevice[]
+  /** How many there are. */
+  devices: number
+  /** The one that was asked for, if it is there. */
+  device?: CudaDevice
 }
 
 /** Searches that run end before the memory is freed. */
@@ -197,7 +200,8 @@ function typed(error: unknown, signal?: AbortSignal): unknown {
   if (code === 'ERR_NLSH_CANCELLED') return signal?.aborted ? signal.reason : error
   if (code === 'ERR_NLSH_CLOSED') return new ClosedError()
   if (code === 'ERR_NLSH_ENGINE') return new EngineError(error.message, { cause: error })
-  if (code === 'ERR_NLSH_DEVICE') return new DeviceError(error.message, { cause: error })
+  if (code === 'ERR_NLSH_DEVICE') return new DeviceError(error.message, false, { cause: error })
+  if (code === 'ERR_NLSH_DEVICE_MEMORY') return new DeviceError(error.message, true, { cause: error })
   if (code === 'ERR_NLSH_ARGUMENT') {
     const argument = 'argument' in error ? String(error.argument) : 'argument'
     return new ArgumentError(argument, error.message, { cause: error })

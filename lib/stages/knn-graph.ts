@@ -18,6 +18,7 @@ export async function buildKnnGraph(vectors: Float32Array, options: KnnGraphOpti
     neighbors,
     metric,
     method,
+    precision,
     seed,
     engine: choice,
     device,
@@ -26,6 +27,7 @@ export async function buildKnnGraph(vectors: Float32Array, options: KnnGraphOpti
   const engine = await selectEngine(choice, device)
   return runJob(run, async ({ stage }) => {
     const prepared = await stage('prepare', (job) => engine.prepareVectors(vectors, dimensions, metric, 'vectors', job))
-    return stage('knn-graph', (job) => engine.knnGraph(prepared, dimensions, metric, { neighbors, method, seed }, job))
+    const graph = { neighbors, method, precision, seed }
+    return stage('knn-graph', (job) => engine.knnGraph(prepared, dimensions, metric, graph, job))
   })
 }

@@ -36,9 +36,12 @@ std::string bounded(std::span<const char> text) {
 
 #if defined(__linux__)
 
-const char* const howToBuild =
-    "Build it with `npm run build:cuda` in the folder of neural-lsh, or let the environment variable "
-    "NEURAL_LSH_CUDA_LIBRARY name the folder that holds it";
+const char* const howToGetIt =
+    "Install the package neural-lsh-cuda of the same version as neural-lsh, or build the library with `npm "
+    "run "
+    "build:cuda` in the folder of neural-lsh, or let the environment variable NEURAL_LSH_CUDA_LIBRARY name "
+    "the "
+    "folder that holds it";
 
 std::string takeError() {
   const char* const error = dlerror();
@@ -69,8 +72,11 @@ void* openWithParts(const std::string& path, const std::vector<std::string>& fol
     if (!openOneOf(folders, missing)) {
       throw engineError(
           path + " cannot be opened, because " + missing +
-          " is missing. Install cuBLAS 13 and cuDNN 9 (in the folder of neural-lsh, `node "
-          "scripts/fetch-cuda.mjs` gets them), or let LD_LIBRARY_PATH name the folders that hold them. "
+          " is missing. Install cuBLAS 13 and cuDNN 9: with CUDA's toolkit, or `pip install "
+          "nvidia-cublas==13.* "
+          "nvidia-cudnn-cu13==9.*` in a virtual environment of Python that is active, or `node "
+          "scripts/fetch-cuda.mjs` in the folder of neural-lsh; or let LD_LIBRARY_PATH name the folders that "
+          "hold them. "
           "Looked in the system's folders and in " +
           joined(folders));
     }
@@ -84,7 +90,7 @@ const NlshCudaTable* tableOf(void* library, const std::string& path) {
     throw engineError(path + " is not the CUDA library of neural-lsh: it has no symbol " NLSH_CUDA_ENTRY);
   const NlshCudaTable* const table = entry(NLSH_CUDA_VERSION);
   if (table == nullptr || table->version != NLSH_CUDA_VERSION)
-    throw engineError(path + " is of another version of neural-lsh. " + howToBuild);
+    throw engineError(path + " is of another version of neural-lsh. " + howToGetIt);
   return table;
 }
 
@@ -95,19 +101,21 @@ void ask(const std::string& what, const Call& call) {
   if (call(&failure) != NLSH_OK) throw engineError(what + ": " + bounded(failure.message));
 }
 
-std::vector<NlshDevice> describeDevices(const NlshCudaTable& table) {
+std::size_t countDevices(const NlshCudaTable& table) {
   std::int32_t count = 0;
   ask("CUDA finds no device", [&](NlshFailure* failure) { return table.count_devices(&count, failure); });
   if (count < 1)
     throw engineError(
         "CUDA finds no device: see nvidia-smi, and the environment variable CUDA_VISIBLE_DEVICES");
-  std::vector<NlshDevice> devices(static_cast<std::size_t>(count));
-  for (std::int32_t i = 0; i < count; ++i) {
-    ask("device " + std::to_string(i) + " does not answer", [&](NlshFailure* failure) {
-      return table.describe_device(i, &devices[static_cast<std::size_t>(i)], failure);
-    });
-  }
-  return devices;
+  return static_cast<std::size_t>(count);
+}
+
+NlshDevice describeDevice(const NlshCudaTable& table, std::size_t device) {
+  NlshDevice description{};
+  ask("device " + std::to_string(device) + " does not answer", [&](NlshFailure* failure) {
+    return table.describe_device(static_cast<std::int32_t>(device), &description, failure);
+  });
+  return description;
 }
 
 void checkDriver(const NlshVersions& versions) {
@@ -128,22 +136,23 @@ void checkDriver(const NlshVersions& versions) {
 #if defined(__linux__)
 
 CudaLibrary openCudaLibrary(const std::vector<std::string>& candidates,
-                            const std::vector<std::string>& folders) {
+                            const std::vector<std::string>& folders, std::size_t device) {
   const auto path = std::find_if(candidates.begin(), candidates.end(),
                                  [](const std::string& file) { return std::filesystem::exists(file); });
   if (path == candidates.end())
-    throw engineError("there is no CUDA library at " + joined(candidates) + ". " + howToBuild);
-  CudaLibrary library{*path, tableOf(openWithParts(*path, folders), *path), {}, {}};
+    throw engineError("there is no CUDA library at " + joined(candidates) + ". " + howToGetIt);
+  CudaLibrary library{*path, tableOf(openWithParts(*path, folders), *path), {}, 0, {}};
   ask("CUDA's versions cannot be told",
       [&](NlshFailure* failure) { return library.table->versions(&library.versions, failure); });
   checkDriver(library.versions);
-  library.devices = describeDevices(*library.table);
+  library.devices = countDevices(*library.table);
+  if (device < library.devices) library.device = describeDevice(*library.table, device);
   return library;
 }
 
 #else
 
-CudaLibrary openCudaLibrary(const std::vector<std::string>&, const std::vector<std::string>&) {
+CudaLibrary openCudaLibrary(const std::vector<std::string>&, const std::vector<std::string>&, std::size_t) {
   throw engineError("the CUDA engine is for Linux only; choose another engine here");
 }
 
@@ -158,11 +167,11 @@ void checkStatus(std::int32_t status, const NlshFailure& failure) {
     case NLSH_BAD_ARGUMENT:
       throw argumentError(bounded(failure.argument), message);
     case NLSH_OUT_OF_MEMORY:
-      throw Error("ERR_NLSH_DEVICE", "the device has not enough memory: " + message);
+      throw Error("ERR_NLSH_DEVICE_MEMORY", "the device has not enough memory: " + message);
     case NLSH_DEVICE_LOST:
       throw Error("ERR_NLSH_DEVICE", "the device answers no more: " + message);
     default:
-      throw engineError("the CUDA library failed: " + message);
+      throw Error("ERR_NLSH_DEVICE", "the CUDA library failed: " + message);
   }
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,16 +18,19 @@ struct CudaLibrary {
   std::string path;
   const NlshCudaTable* table;
   NlshVersions versions;
-  std::vector<NlshDevice> devices;
+  std::size_t devices;               // how many there are
+  std::optional<NlshDevice> device;  // the one that was asked for
 };
 
 /// Opens the first of `candidates` that is there. cuBLAS and cuDNN are looked for where the system does, then
-/// in `folders`. Throws Error ERR_NLSH_ENGINE that says which step failed and what cures it.
+/// in `folders`. Of the devices only `device` is looked at, as that takes some of its memory. Throws Error
+/// ERR_NLSH_ENGINE that says which step failed and what cures it.
 CudaLibrary openCudaLibrary(const std::vector<std::string>& candidates,
-                            const std::vector<std::string>& folders);
+                            const std::vector<std::string>& folders, std::size_t device);
 
-/// Throws what a status other than NLSH_OK means: Cancelled, or Error with ERR_NLSH_ARGUMENT; ERR_NLSH_DEVICE
-/// where the device is out of memory or lost, so that another engine may answer; ERR_NLSH_ENGINE otherwise.
+/// Throws what a status other than NLSH_OK means: Cancelled, or Error with ERR_NLSH_ARGUMENT;
+/// ERR_NLSH_DEVICE_MEMORY where the device is out of memory, ERR_NLSH_DEVICE where it is lost or a call of
+/// CUDA, cuBLAS or cuDNN fails: another engine may answer.
 void checkStatus(std::int32_t status, const NlshFailure& failure);
 
 /// A job of the addon as the library watches it.

@@ -63,6 +63,8 @@ NlshTrainingRequest requestOf(const CudaTraining& training, const cpu::TrainingT
   return {.device = training.device,
           .precision = training.precision,
           .deterministic = training.deterministic,
+          .records_steps = training.recordsSteps,
+          .seed = training.seed,
           .layers = layers.size(),
           .layer = layers.data(),
           .loss = lossOf(task.loss),

@@ -14,6 +14,8 @@ struct CudaTraining {
   std::int32_t device;
   std::int32_t precision;
   bool deterministic;
+  bool recordsSteps;
+  std::uint64_t seed;
 };
 
 /// Throws as checkStatus does, here and in the backend's functions.

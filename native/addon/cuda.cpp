@@ -13,6 +13,7 @@
 #include "cuda-training.h"
 #include "externals.h"
 #include "job-runner.h"
+#include "releaser.h"
 #include "stages.h"
 
 namespace neural_lsh::addon {
@@ -49,12 +50,16 @@ std::vector<std::string> texts(const Napi::Object& object, const char* name) {
 
 using Library = std::shared_ptr<const CudaLibrary>;
 
+/// Who frees what lies on a device, as that waits for the device's work: one thread of each environment,
+/// which ends after it has freed everything.
+using ReleaserHandle = std::shared_ptr<Releaser>;
+
 /// { library, device }: the device is one that the library found.
 std::pair<Library, std::int32_t> readDevice(const Napi::Object& request) {
   const auto& library = external<Library>(request.Get("library"));
   const std::size_t device = count(request, "device");
-  require(request.Env(), device < library->devices.size(), "device",
-          "must be below the number of devices, " + std::to_string(library->devices.size()));
+  require(request.Env(), device < library->devices, "device",
+          "must be below the number of devices, " + std::to_string(library->devices));
   return {library, static_cast<std::int32_t>(device)};
 }
 
@@ -81,23 +86,24 @@ Napi::Object versionsObject(Napi::Env env, const NlshVersions& versions) {
   return object;
 }
 
-/// { libraries, folders } -> { library, path, versions, devices }; `library` is for the other functions. A
-/// job, as it reads hundreds of megabytes and starts the driver.
+/// { libraries, folders, device } -> { library, path, versions, devices, device? }: how many devices there
+/// are, and what that one is, if it is there; `library` is for the other functions. A job, as it reads
+/// hundreds of megabytes and starts the driver.
 Napi::Value openCuda(const Napi::CallbackInfo& info) {
   const auto request = info[0].As<Napi::Object>();
   const auto opened = std::make_shared<CudaLibrary>();
   return startJob(info[1].As<Napi::Object>(),
                   {request, Napi::Object::New(info.Env()),
-                   [opened, libraries = texts(request, "libraries"), folders = texts(request, "folders")](
-                       const Job&) { *opened = openCudaLibrary(libraries, folders); },
+                   [opened, libraries = texts(request, "libraries"), folders = texts(request, "folders"),
+                    device = count(request, "device")](const Job&) {
+                     *opened = openCudaLibrary(libraries, folders, device);
+                   },
                    [opened](Napi::Env env, Napi::Object result) {
                      setExternal<Library>(result, "library", opened);
                      result.Set("path", opened->path);
                      result.Set("versions", versionsObject(env, opened->versions));
-                     const auto devices = Napi::Array::New(env);
-                     for (const NlshDevice& device : opened->devices)
-                       devices.Set(devices.Length(), deviceObject(env, device));
-                     result.Set("devices", devices);
+                     result.Set("devices", static_cast<double>(opened->devices));
+                     if (opened->device) result.Set("device", deviceObject(env, *opened->device));
                    }});
 }
 
@@ -121,43 +127,44 @@ Napi::Value cudaFindNeighbors(const Napi::CallbackInfo& info) {
       ids.data(), distances.data()};
   return startJob(info[1].As<Napi::Object>(),
                   {request, result,
-                   [library = library, asked, rows](const Job& job) {
+                   [table = library->table, asked, rows](const Job& job) {
                      if (rows == 0)
                        return;  // an array without entries has no address, and that would ask for the graph
                      run(job, [&](const NlshJob* watch, NlshFailure* failure) {
-                       return library->table->find_neighbors(&asked, watch, failure);
+                       return table->find_neighbors(&asked, watch, failure);
                      });
                    },
                    nullptr});
 }
 
-/// { library, device, precision, deterministic } and trainClassifier's request -> what that returns.
+/// { library, device, recordsSteps } and trainClassifier's request -> what that returns.
 Napi::Value cudaTrainClassifier(const Napi::CallbackInfo& info) {
   const auto request = info[0].As<Napi::Object>();
   const auto [library, device] = readDevice(request);
-  const CudaTraining training{device, precision(request), request.Get("deterministic").ToBoolean()};
+  const CudaTraining training{device, precision(request), request.Get("deterministic").ToBoolean(),
+                              request.Get("recordsSteps").ToBoolean(), count(request, "seed")};
   return trainClassifierOn(info,
-                           [library = library, training](const cpu::TrainingTask& task, const Job& job) {
-                             return makeCudaBackend(library->table, training, task, job);
+                           [table = library->table, training](const cpu::TrainingTask& task, const Job& job) {
+                             return makeCudaBackend(table, training, task, job);
                            });
 }
 
 /// An index on the device: lives until it is closed or collected, and until the last search in it has ended.
 class OpenIndex {
  public:
-  OpenIndex(Library library, const NlshIndexRequest& request, Metric metric, const Job& job)
-      : library_(std::move(library)), metric_(metric), rows_(request.rows), dimensions_(request.dimensions) {
+  OpenIndex(const NlshCudaTable* table, const NlshIndexRequest& request, Metric metric, const Job& job)
+      : table_(table), metric_(metric), rows_(request.rows), dimensions_(request.dimensions) {
     run(job, [&](const NlshJob* watch, NlshFailure* failure) {
-      return library_->table->open_index(&request, &index_, watch, failure);
+      return table_->open_index(&request, &index_, watch, failure);
     });
   }
-  ~OpenIndex() { library_->table->close_index(index_); }
+  ~OpenIndex() { table_->close_index(index_); }
   OpenIndex(const OpenIndex&) = delete;
   OpenIndex& operator=(const OpenIndex&) = delete;
 
   std::size_t rows() const { return rows_; }
   std::size_t dimensions() const { return dimensions_; }
-  std::uint64_t bytes() const { return library_->table->index_bytes(index_); }
+  std::uint64_t bytes() const { return table_->index_bytes(index_); }
   /// Queries are checked, and brought to unit length for cosine, as for the engine on the CPU.
   void search(const Matrix& queries, NlshSearchRequest request, const Job& job) const {
     if (queries.rows == 0) return;
@@ -165,12 +172,12 @@ class OpenIndex {
     cpu::prepareVectors(queries, metric_, "queries", unit, job);
     request.queries = nlshMatrix(unit.empty() ? queries : Matrix{unit.data(), queries.rows, queries.columns});
     run(job, [&](const NlshJob* watch, NlshFailure* failure) {
-      return library_->table->search(index_, &request, watch, failure);
+      return table_->search(index_, &request, watch, failure);
     });
   }
 
  private:
-  Library library_;
+  const NlshCudaTable* table_;  // of a library that is never closed
   NlshIndex* index_ = nullptr;
   Metric metric_;
   std::size_t rows_, dimensions_;
@@ -238,14 +245,15 @@ Napi::Value openCudaIndex(const Napi::CallbackInfo& info) {
   return startJob(
       info[1].As<Napi::Object>(),
       {request, Napi::Object::New(info.Env()),
-       [handle, library = library, device = device, bins, binCount,
+       [handle, table = library->table, releaser = *info.Env().GetInstanceData<ReleaserHandle>(),
+        device = device, bins, binCount,
         arrays = readRouter(router.As<Napi::Object>(), bins.vectors.columns, binCount)](const Job& job) {
          cpu::checkBins(bins, job);
          const NlshIndexRequest asked{
              device,          metricOf(bins.metric), bins.vectors.rows,  bins.vectors.columns,
              binCount,        bins.vectors.floats,   bins.vectors.bytes, bins.offsets.data(),
              bins.ids.data(), arrays.view()};
-         *handle = std::make_shared<const OpenIndex>(library, asked, bins.metric, job);
+         *handle = makeReleased<OpenIndex>(releaser, table, asked, bins.metric, job);
        },
        [handle](Napi::Env, Napi::Object result) { setExternal<Handle>(result, "handle", *handle); }});
 }
@@ -307,6 +315,7 @@ class CudaIndex : public Napi::ObjectWrap<CudaIndex> {
 }  // namespace
 
 void exportCuda(Napi::Env env, Napi::Object exports) {
+  env.SetInstanceData(new ReleaserHandle(std::make_shared<Releaser>()));
   exports.Set("openCuda", Napi::Function::New(env, openCuda, "openCuda"));
   exports.Set("cudaFindNeighbors", Napi::Function::New(env, cudaFindNeighbors, "cudaFindNeighbors"));
   exports.Set("cudaTrainClassifier", Napi::Function::New(env, cudaTrainClassifier, "cudaTrainClassifier"));

@@ -36,6 +36,9 @@ std::int32_t answer(NlshFailure* failure, const Body& body) noexcept {
   } catch (const std::exception& thrown) {
     writeText(failure->message, thrown.what());
     return NLSH_FAILED;
+  } catch (...) {
+    writeText(failure->message, "something was thrown that is no error of this library");
+    return NLSH_FAILED;
   }
 }
 

@@ -22,7 +22,8 @@ DeviceLimits deviceLimits(int device) {
   std::size_t free = 0, total = 0;
   NLSH_CHECK(cudaMemGetInfo(&free, &total));
   return {attribute(cudaDevAttrMultiProcessorCount), attribute(cudaDevAttrL2CacheSize),
-          attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin), free};
+          attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin), free,
+          static_cast<int>(attribute(cudaDevAttrComputeCapabilityMajor))};
 }
 
 }  // namespace neural_lsh::cuda

@@ -10,31 +10,29 @@
 
 namespace neural_lsh::cuda {
 
-/// Makes a device the calling thread's, and restores the one before.
+/// Makes a device the calling thread's. What that was before is not restored: for a thread that never chose
+/// one it would be the first device, where CUDA would take some hundred megabytes for a device that nobody
+/// asked for.
 class DeviceGuard {
  public:
   explicit DeviceGuard(int device) {
     checkNotLost();
-    NLSH_CHECK(cudaGetDevice(&previous_));
     NLSH_CHECK(cudaSetDevice(device));
   }
-  ~DeviceGuard() { static_cast<void>(cudaSetDevice(previous_)); }
   DeviceGuard(const DeviceGuard&) = delete;
   DeviceGuard& operator=(const DeviceGuard&) = delete;
-
- private:
-  int previous_ = 0;
 };
 
 /// Throws badArgument unless there is such a device.
 void checkDevice(int device);
 
-/// What sizes are chosen by.
+/// What sizes and ways are chosen by.
 struct DeviceLimits {
   std::size_t multiprocessors;
   std::size_t l2Bytes;
   std::size_t sharedBytes;  // that a block can have
   std::size_t freeBytes;
+  int major;  // of the compute capability
 };
 DeviceLimits deviceLimits(int device);
 
@@ -132,6 +130,19 @@ template <typename T>
 using DeviceArray = Array<T, DeviceMemory>;
 template <typename T>
 using PinnedArray = Array<T, PinnedMemory>;
+
+/// Room for as many parts as there is memory for, at most so many, at least one; returns how many.
+template <typename T>
+std::size_t requireParts(DeviceArray<T>& array, std::size_t partSize, std::size_t most) {
+  for (std::size_t parts = most;; parts /= 2) {
+    try {
+      array.require(parts * partSize);
+      return parts;
+    } catch (const Failure& failure) {
+      if (failure.status() != NLSH_OUT_OF_MEMORY || parts == 1) throw;
+    }
+  }
+}
 
 /// Starts to copy; `from` or `to` of the host must be pinned, and stay until the stream is that far.
 template <typename T>

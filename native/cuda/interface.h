@@ -17,7 +17,7 @@ extern "C" {
 
 /* Rises with every change of what follows. The library gives its table only to an addon of the same version.
  */
-#define NLSH_CUDA_VERSION 2
+#define NLSH_CUDA_VERSION 3
 #define NLSH_CUDA_ENTRY "neural_lsh_cuda"
 
 enum NlshStatus {
@@ -31,8 +31,8 @@ enum NlshStatus {
 
 enum NlshMetric { NLSH_EUCLIDEAN = 0, NLSH_COSINE = 1, NLSH_INNER_PRODUCT = 2 };
 
-/* Of the matrix products that select candidates; in all of them these are ranked in double precision
- * afterwards, and where the rounding of the products could have hidden one, the row is searched again. */
+/* Of matrix products. Where they select candidates, these are ranked in double precision afterwards, and
+ * where the rounding of the products could have hidden one, the row is searched again. */
 enum NlshPrecision { NLSH_FP32 = 0, NLSH_TF32 = 1, NLSH_BF16 = 2, NLSH_FP16 = 3 };
 
 typedef struct NlshFailure {
@@ -190,14 +190,19 @@ typedef struct NlshOptimizer {
   double l1, l2, clip_norm;
 } NlshOptimizer;
 
-/* As cpu/classifier/training-backend.h. precision: of the matrix products and convolutions, whose operands
- * and sums are floats in memory in all of them; not NLSH_FP16. deterministic: the same call gives the same
- * bytes again on the same device. The vectors stay as they are until close_training: where they do not fit on
- * the device, each batch's rows are copied there. */
+/* As cpu/classifier/training-backend.h. precision: of the matrix products and convolutions, not NLSH_FP16.
+ * NLSH_BF16 is mixed precision: what they read lies in memory as bf16, weights and activations and gradients,
+ * while weights as such, their gradients, sums, softmax and loss stay floats. deterministic: the same call
+ * gives the same bytes again on the same device, and dropout draws the CPU's random numbers; where it is 0,
+ * cuDNN's, of that seed. records_steps: a step is told the device once for each size of a batch, and repeated
+ * from then on. The vectors stay as they are until close_training: where they do not fit on the device, each
+ * batch's rows are copied there. */
 typedef struct NlshTrainingRequest {
   int32_t device;
   int32_t precision;
   int32_t deterministic;
+  int32_t records_steps;
+  uint64_t seed;
   size_t layers;
   const NlshLayer* layer;
   NlshLoss loss;

@@ -74,7 +74,10 @@ std::uint64_t indexBytes(const NlshIndex* index) noexcept {
   return index->index.bytes();
 }
 
+/// On the index's own device, or CUDA would start to use the first one for it.
 void closeIndex(NlshIndex* index) noexcept {
+  if (index == nullptr) return;
+  static_cast<void>(cudaSetDevice(index->index.device()));
   delete index;
 }
 

@@ -58,20 +58,6 @@ __global__ void prepareFloatsKernel(FloatRows from, float unit, FloatOperands to
   }
 }
 
-__global__ void prepareBytesKernel(const std::int8_t* rows, std::size_t count, std::size_t stride,
-                                   std::int32_t* terms) {
-  const Warp lanes;
-  for (std::size_t row = firstTarget(); row < count; row += targetStep()) {
-    std::int32_t squared = 0;
-    for (std::size_t c = lanes.index(); c < stride; c += Warp::count) {
-      const std::int32_t value = rows[row * stride + c];
-      squared += value * value;
-    }
-    squared = lanes.sum(squared);
-    if (lanes.index() == 0) terms[row] = squared;
-  }
-}
-
 template <typename Value>
 __global__ void clearListsKernel(Key* keys, Value* limits, std::size_t rows, std::uint32_t kept) {
   for (std::size_t i = firstItem(); i < rows * kept; i += itemStep()) keys[i] = noKey;
@@ -263,12 +249,6 @@ void prepareFloats(const FloatRows& from, Operand operand, float unit, const Flo
                       : operand == Operand::tensorFloat32 ? prepareFloatsKernel<Operand::tensorFloat32>
                                                           : prepareFloatsKernel<Operand::float32>;
   launch("prepareFloats", kernel, blocksFor(to.paddedRows, warpsPerBlock), stream, from, unit, to);
-}
-
-void prepareBytes(const std::int8_t* rows, std::size_t count, std::size_t stride, std::int32_t* terms,
-                  const Stream& stream) {
-  launch("prepareBytes", prepareBytesKernel, blocksFor(count, warpsPerBlock), stream, rows, count, stride,
-         terms);
 }
 
 template <typename Value>

@@ -36,10 +36,6 @@ struct FloatOperands {
 void prepareFloats(const FloatRows& from, Operand operand, float unit, const FloatOperands& to,
                    const Stream& stream);
 
-/// terms: the squared norms of rows of signed bytes.
-void prepareBytes(const std::int8_t* rows, std::size_t count, std::size_t stride, std::int32_t* terms,
-                  const Stream& stream);
-
 /// Empty lists.
 template <typename Value>
 void clearLists(Key* keys, Value* limits, std::size_t rows, std::uint32_t kept, const Stream& stream);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "byte-norms.h"
+
 namespace neural_lsh::cuda {
 
 template <typename Value>
@@ -73,8 +75,8 @@ void PointBlocks<Value>::prepare(Slot& slot) {
   if constexpr (std::is_integral_v<Value>) {
     const std::size_t stride = format_.stride();
     fillZeros(slot.operands.data() + rows * stride, (padded - rows) * stride, staging_.stream());
-    prepareBytes(reinterpret_cast<const std::int8_t*>(slot.operands.data()), rows, stride, slot.terms.data(),
-                 staging_.stream());
+    squareBytes(reinterpret_cast<const std::int8_t*>(slot.operands.data()), rows, stride, slot.terms.data(),
+                staging_.stream());
   } else {
     prepareFloats({slot.originals.data(), rows, format_.columns, format_.metric, format_.shift},
                   format_.operand, format_.unit,

@@ -45,9 +45,9 @@ const float* Router::run(const float* queries, std::size_t count, float* a, floa
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     const std::size_t in = roundUpToOperands(widths_[i]), out = roundUpToOperands(widths_[i + 1]);
     const bool isLast = i + 1 == layers_.size();
-    products.multiply(
-        {Operand::float32, paddedCount, out, in, in, out, isLast ? Epilogue::bias : Epilogue::biasAndRelu}, a,
-        layers_[i].weights.data(), b, layers_[i].biases.data(), stream);
+    products.multiply({Operand::tensorFloat32, paddedCount, out, in, in, out,
+                       isLast ? Epilogue::bias : Epilogue::biasAndRelu},
+                      a, layers_[i].weights.data(), b, layers_[i].biases.data(), stream);
     std::swap(a, b);
   }
   return a;

@@ -11,7 +11,9 @@
 namespace neural_lsh::cuda {
 
 /// Layers with all sizes filled up with zeros to multiples of operandAlignment: what is added stays 0 through
-/// them all.
+/// them all. Tensor cores multiply them where there are any: of each factor they read ten bits behind the
+/// point, and sums are floats. The CPU routes by integers of eight bits, and finds as many neighbors; 16-bit
+/// floats would have to be made of every layer's results, for products that are a small part of a search.
 class Router {
  public:
   Router(const NlshRouter& router, Staging& staging);

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 
+#include "byte-norms.h"
 #include "bytes.h"
 #include "search-lane.h"
 
@@ -146,19 +147,22 @@ void SearchIndex::search(const NlshSearchRequest& request, const Watch& watch) {
   checkRequest(request, stored_);
   if (request.queries.rows == 0) return;
   const DeviceGuard guard(stored_.device);
+  std::size_t lanes = 2;
   for (std::size_t together = queriesTogetherFor(stored_, request.k);;
        together = roundUpToOperands(together / 2)) {
     try {
-      return searchWith(request, together, watch);
+      return searchWith(request, together, lanes, watch);
     } catch (const Failure& failure) {
       if (failure.status() != NLSH_OUT_OF_MEMORY || together <= operandAlignment) throw;
+      lanes = 1;  // and fewer queries: less memory is needed
       const std::lock_guard lock(mutex_);
-      lanes_.clear();  // less memory is needed for fewer queries
+      lanes_.clear();
     }
   }
 }
 
-void SearchIndex::searchWith(const NlshSearchRequest& request, std::size_t together, const Watch& watch) {
+void SearchIndex::searchWith(const NlshSearchRequest& request, std::size_t together, std::size_t laneCount,
+                             const Watch& watch) {
   const std::size_t queries = request.queries.rows;
   const bool areBytesHere = stored_.bytes.data() != nullptr && stored_.metric == NLSH_EUCLIDEAN &&
                             stored_.dimensions <= maxByteColumns && areBytes(request.queries);
@@ -176,7 +180,7 @@ void SearchIndex::searchWith(const NlshSearchRequest& request, std::size_t toget
   // A lane that something was thrown on is not given back: its stream is waited for where it goes.
   std::array<std::unique_ptr<SearchLane>, 2> lanes;
   std::size_t turn = 0;
-  for (std::size_t first = 0; first < queries; first += together, turn = 1 - turn) {
+  for (std::size_t first = 0; first < queries; first += together, turn = (turn + 1) % laneCount) {
     watch.check();
     std::unique_ptr<SearchLane>&now = lanes[turn], &other = lanes[1 - turn];
     if (!now) now = takeLane();

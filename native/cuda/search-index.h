@@ -42,6 +42,7 @@ class SearchIndex {
   SearchIndex(const SearchIndex&) = delete;
   SearchIndex& operator=(const SearchIndex&) = delete;
 
+  int device() const { return stored_.device; }
   std::size_t bytes() const;
 
   /// The answers are those of the CPU's searchBatch with a plain scan. Safe to call from several threads at
@@ -49,7 +50,9 @@ class SearchIndex {
   void search(const NlshSearchRequest& request, const Watch& watch);
 
  private:
-  void searchWith(const NlshSearchRequest& request, std::size_t queriesTogether, const Watch& watch);
+  /// One lane, or two that take turns.
+  void searchWith(const NlshSearchRequest& request, std::size_t queriesTogether, std::size_t laneCount,
+                  const Watch& watch);
   std::unique_ptr<SearchLane> takeLane();
   void giveBack(std::unique_ptr<SearchLane> lane);
 

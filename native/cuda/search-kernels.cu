@@ -7,20 +7,6 @@
 namespace neural_lsh::cuda {
 namespace {
 
-__global__ void squareBytesKernel(const std::uint8_t* rows, std::size_t count, std::size_t stride,
-                                  std::int32_t* norms) {
-  const Warp lanes;
-  for (std::size_t row = firstTarget(); row < count; row += targetStep()) {
-    std::int32_t squared = 0;
-    for (std::size_t c = lanes.index(); c < stride; c += Warp::count) {
-      const std::int32_t value = rows[row * stride + c];
-      squared += value * value;
-    }
-    squared = lanes.sum(squared);
-    if (lanes.index() == 0) norms[row] = squared;
-  }
-}
-
 __global__ void packQueriesKernel(const float* queries, std::size_t count, std::size_t columns,
                                   std::uint32_t* words, std::int32_t* norms) {
   const Warp lanes;
@@ -366,12 +352,6 @@ void launchScoring(const Scoring& scoring, const ScoringMemory& memory, const St
 
 }  // namespace
 
-void squareBytes(const std::uint8_t* rows, std::size_t count, std::size_t stride, std::int32_t* norms,
-                 const Stream& stream) {
-  launch("squareBytes", squareBytesKernel, blocksFor(count, warpsPerBlock), stream, rows, count, stride,
-         norms);
-}
-
 void packQueries(const float* queries, std::size_t count, std::size_t columns, std::uint32_t* words,
                  std::int32_t* norms, const Stream& stream) {
   launch("packQueries", packQueriesKernel, blocksFor(count, warpsPerBlock), stream, queries, count, columns,
@@ -406,8 +386,9 @@ ScoringMemory::ScoringMemory(const DeviceLimits& limits, std::uint32_t kept)
   if (blockBytes_ <= mostShared && blockBytes_ + tileBytes <= limits.sharedBytes) {
     mostBlocks_ = std::size_t{1} << 20;
   } else {
-    mostBlocks_ = std::clamp<std::size_t>(mostMemory / blockBytes_, 1, limits.multiprocessors * 4);
-    lists_.require(mostBlocks_ * blockBytes_ / sizeof(Key));
+    mostBlocks_ =
+        requireParts(lists_, blockBytes_ / sizeof(Key),
+                     std::clamp<std::size_t>(mostMemory / blockBytes_, 1, limits.multiprocessors * 4));
   }
 }
 

@@ -30,9 +30,6 @@ struct StoredQueries {
   const std::int32_t* squaredNorms;
 };
 
-void squareBytes(const std::uint8_t* rows, std::size_t count, std::size_t stride, std::int32_t* norms,
-                 const Stream& stream);
-
 /// Floats that are integers in 0 .. 255 as bytes, with their squared norms.
 void packQueries(const float* queries, std::size_t count, std::size_t columns, std::uint32_t* words,
                  std::int32_t* norms, const Stream& stream);

@@ -1,10 +1,11 @@
-// From the host's memory to the device's, through pinned memory: while one piece is on its way, the next is
-// written.
+// Between the host's memory and the device's, through pinned memory: while one piece is on its way, another
+// is written or read.
 #pragma once
 
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <utility>
 
 #include "device.h"
 
@@ -18,9 +19,7 @@ class Staging {
   /// there.
   template <typename Fill>
   void copy(void* to, std::size_t bytes, const Fill& fill) {
-    Piece& piece = pieces_[next_];
-    next_ = (next_ + 1) % pieces_.size();
-    piece.copied.synchronize();
+    Piece& piece = nextPiece();
     fill(piece.memory.require(pieceBytes));
     copyToDevice(static_cast<std::byte*>(to), piece.memory.data(), bytes, stream_);
     piece.copied.record(stream_);
@@ -55,15 +54,44 @@ class Staging {
     }
   }
 
+  /// Back, after what `after` was told to do; returns when all of it is there.
+  void read(void* to, const void* from, std::size_t bytes, const Stream& after) {
+    written_.record(after);
+    stream_.wait(written_);
+    auto* const out = static_cast<std::byte*>(to);
+    const auto* const in = static_cast<const std::byte*>(from);
+    for (std::size_t done = 0; done < bytes; done += pieceBytes) {
+      Piece& piece = nextPiece();
+      piece.wantedAt = out + done;
+      piece.wantedBytes = std::min(pieceBytes, bytes - done);
+      copyToHost(piece.memory.require(pieceBytes), in + done, piece.wantedBytes, stream_);
+      piece.copied.record(stream_);
+    }
+    for (std::size_t i = 0; i < pieces_.size(); ++i) nextPiece();
+  }
+
   const Stream& stream() const { return stream_; }
 
  private:
   struct Piece {
     PinnedArray<std::byte> memory;
     Event copied;
+    std::byte* wantedAt = nullptr;  // where what was read is to go
+    std::size_t wantedBytes = 0;
   };
+
+  /// Waits until it is free.
+  Piece& nextPiece() {
+    Piece& piece = pieces_[next_];
+    next_ = (next_ + 1) % pieces_.size();
+    piece.copied.synchronize();
+    std::copy_n(piece.memory.data(), std::exchange(piece.wantedBytes, 0), piece.wantedAt);
+    return piece;
+  }
+
   std::array<Piece, 2> pieces_;
   std::size_t next_ = 0;
+  Event written_;
   Stream stream_;
 };
 

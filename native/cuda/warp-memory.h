@@ -27,8 +27,9 @@ class WarpMemory {
       warps_ = std::clamp<std::size_t>(freelyShared / std::max<std::size_t>(warpBytes, 1), 1, mostWarps);
       blocks_ = limits.multiprocessors * 32;
     } else {
-      blocks_ = std::clamp<std::size_t>(mostMemory / warpBytes, 1, limits.multiprocessors * mostWarps);
-      memory_.require(blocks_ * warpBytes);
+      blocks_ = requireParts(
+          memory_, warpBytes,
+          std::clamp<std::size_t>(mostMemory / warpBytes, 1, limits.multiprocessors * mostWarps));
     }
   }
 

@@ -115,7 +115,8 @@ const given: ClassifierOptions[] = [
   { hidden: [3], activation: 'leaky-relu', batchNorm: true, dropout: 0.5, earlyStopping: { patience: 0 } },
   { layers: [{ type: 'conv2d', channels: 2, kernel: 2 }, { type: 'relu' }], inputShape: [1, 2, 2], softLabels: 3 },
   { optimizer: { type: 'sgd', nesterov: true }, schedule: { type: 'multi-step', milestones: [1, 2] }, input: 'none' },
-  { loss: { classWeights: Array(64).fill(0.5) }, schedule: { warmup: 1.5 }, calibrate: false, monitoredProbes: 64 }
+  { loss: { classWeights: Array(64).fill(0.5) }, schedule: { warmup: 1.5 }, calibrate: false, monitoredProbes: 64 },
+  { precision: 'bf16', deterministic: false }
 ]
 for (const [i, classifier] of given.entries()) {
   test(`what was resolved survives JSON and stays what it is (${i})`, (t) => {
@@ -209,7 +210,9 @@ const wrong: [object, string, RegExp][] = [
   [{ earlyStopping: {}, validationFraction: 0.0009 }, 'earlyStopping', /needs vectors that are held out/],
   [{ monitoredProbes: 0 }, 'monitoredProbes', /1 to 64 \(the number of bins\)/],
   [{ monitoredProbes: 65 }, 'monitoredProbes', /1 to 64/],
-  [{ calibrate: 'yes' }, 'calibrate', /true or false/]
+  [{ calibrate: 'yes' }, 'calibrate', /true or false/],
+  [{ precision: 'fp16' }, 'precision', /'fp32' or 'tf32' or 'bf16', but is "fp16"/],
+  [{ deterministic: 1 }, 'deterministic', /true or false/]
 ]
 
 for (const [i, [classifier, option, message]] of wrong.entries()) {

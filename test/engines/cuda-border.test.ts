@@ -1,15 +1,18 @@
 /** The way from TypeScript through the addon to the table of native/cuda/interface.h and back, over a library that needs
  * no GPU (test/support/fake-cuda.c). Serial: what the library does wrong is told by the environment. */
+import { once } from 'node:events'
 import { setTimeout } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
+import { Worker } from 'node:worker_threads'
 import test from 'ava'
 import { createCudaEngine } from '../../lib/engines/cuda.js'
 import type { Engine, Searcher, SearchState } from '../../lib/engines/engine.js'
 import { createNativeEngine, loadAddon, run } from '../../lib/engines/native.js'
 import { selectEngine } from '../../lib/engines/select.js'
 import { ArgumentError, ClosedError, EngineError } from '../../lib/errors.js'
-import { NeuralLSH } from '../../lib/index.js'
+import { type BuildOptions, buildKnnGraph, type KnnGraphOptions, NeuralLSH } from '../../lib/index.js'
 import { fakeCuda, withEnvironment } from '../support/fake-cuda.js'
 import { clustered, integers, metrics } from '../support/vectors.js'
 import { nearest } from './brute-force.js'
@@ -32,8 +35,9 @@ test.serial('the engine says what it computes on', async (t) => {
   t.is(engine.description, `cuda (Fake GPU 0, CUDA 13.0, cuBLAS 13.0.2, cuDNN 9.13.0; ${native.description})`)
   t.is(engine.hardwareThreads, native.hardwareThreads)
   t.regex((await createCudaEngine({ device: 1 })).description, /Fake GPU 1/)
-  const { devices, versions, path } = await run(loadAddon().openCuda, places(), job)
-  t.deepEqual(devices[1], {
+  const { devices, device, versions, path } = await run(loadAddon().openCuda, { ...places(), device: 1 }, job)
+  t.is(devices, 2)
+  t.deepEqual(device, {
     name: 'Fake GPU 1',
     computeCapability: '9.0',
     multiprocessors: 132,
@@ -44,11 +48,11 @@ test.serial('the engine says what it computes on', async (t) => {
   t.is(path, `${folder}/neural_lsh_cuda.so`)
 })
 
-const places = () => ({ libraries: [`${folder}/neural_lsh_cuda.so`], folders: [] })
+const places = () => ({ libraries: [`${folder}/neural_lsh_cuda.so`], folders: [], device: 0 })
 
 async function bytesUsed(): Promise<number> {
-  const { devices } = await run(loadAddon().openCuda, places(), job)
-  return 1e9 - (devices[0]?.freeBytes ?? 0)
+  const { device } = await run(loadAddon().openCuda, places(), job)
+  return 1e9 - (device?.freeBytes ?? 0)
 }
 
 // ------------------------------------------------------------------------------------------------------ neighbors
@@ -122,20 +126,76 @@ test.serial('the event loop is free while the device works', async (t) => {
   })
 })
 
-test.serial('a status of the library is an error of its kind', async (t) => {
+test.serial('a wrong argument of the library, and a device that is full even of small tiles, are errors', async (t) => {
   const find = () => engine.knnGraph(integers(20, 3), 3, 'euclidean', exact(2), job)
-  const fails = (code: number) => failing(`find_neighbors ${code}`, () => t.throwsAsync(find))
-  const argument = await fails(status.badArgument)
-  t.true(argument instanceof ArgumentError && argument.argument === 'find_neighbors')
-  for (const code of [status.failed, status.outOfMemory, status.deviceLost, 99]) {
-    const error = await fails(code)
-    t.true(error instanceof EngineError, `${code}`)
-    t.is((error as EngineError).code, 'ERR_NLSH_ENGINE')
-    t.regex(error?.message ?? '', /cudaErrorOfTest in find_neighbors/)
+  const search = () => engine.exactSearch(integers(20, 3), integers(2, 3), 3, 'euclidean', 2, job)
+  for (const call of [find, search]) {
+    const fails = (code: number) => failing(`find_neighbors ${code}`, () => t.throwsAsync(call))
+    const argument = await fails(status.badArgument)
+    t.true(argument instanceof ArgumentError && argument.argument === 'find_neighbors')
+    const full = await fails(status.outOfMemory)
+    t.true(full instanceof EngineError)
+    t.is((full as EngineError).code, 'ERR_NLSH_ENGINE')
+    t.regex(full?.message ?? '', /not enough memory: cudaErrorOfTest in find_neighbors/)
+    await t.notThrowsAsync(call)
   }
-  t.regex((await fails(status.outOfMemory))?.message ?? '', /not enough memory/)
-  t.regex((await fails(status.deviceLost))?.message ?? '', /answers no more/)
-  await t.notThrowsAsync(find)
+})
+
+test.serial(
+  'where the device is lost or a library fails, the CPU finds the neighbors, and one warning says so',
+  async (t) => {
+    const vectors = integers(40, 3)
+    const expected = await native.knnGraph(vectors, 3, 'euclidean', exact(2), job)
+    const searched = await native.exactSearch(vectors, vectors, 3, 'euclidean', 2, job)
+    const warnings = await warningsOf(async () => {
+      for (const code of [status.deviceLost, status.failed, 99]) {
+        await failing(`find_neighbors ${code}`, async () => {
+          t.deepEqual(await engine.knnGraph(vectors, 3, 'euclidean', exact(2), job), expected, `${code}`)
+          t.deepEqual(await engine.exactSearch(vectors, vectors, 3, 'euclidean', 2, job), searched, `${code}`)
+        })
+      }
+    })
+    t.deepEqual(warnings, [
+      'Finding neighbors on the CPU: the device answers no more: cudaErrorOfTest in find_neighbors'
+    ])
+  }
+)
+
+/** What was warned of meanwhile. */
+async function warningsOf(body: () => Promise<void>): Promise<string[]> {
+  const messages: string[] = []
+  const listen = (warning: Error & { code?: string }) => {
+    if (warning.code === 'NEURAL_LSH_FALLBACK') messages.push(warning.message)
+  }
+  process.on('warning', listen)
+  await body()
+  await setTimeout(1)
+  process.off('warning', listen)
+  return messages
+}
+
+test.serial('the products are as precise as is asked for', async (t) => {
+  const vectors = integers(20, 3)
+  for (const [number, precision] of ['fp32', 'tf32', 'bf16', 'fp16'].entries()) {
+    await withEnvironment({ FAKE_CUDA_PRECISION: `${number}` }, async () => {
+      const options = { dimensions: 3, neighbors: 2, engine: 'cuda', precision } as KnnGraphOptions
+      await t.notThrowsAsync(buildKnnGraph(vectors, options))
+      const classifier = { epochs: 1, hidden: [], softLabels: 0 }
+      const build = { dimensions: 3, bins: 2, engine: 'cuda', graph: { precision }, classifier } as BuildOptions
+      for (const partition of [{ method: 'kahip' }, { method: 'regression-lsh' }] as const)
+        await t.notThrowsAsync(NeuralLSH.build(vectors, { ...build, partition }))
+      const other = precision === 'fp32' ? 'tf32' : 'fp32'
+      const error = await t.throwsAsync(buildKnnGraph(vectors, { ...options, precision: other }))
+      t.true(error instanceof ArgumentError)
+    })
+  }
+  await withEnvironment({ FAKE_CUDA_PRECISION: '3' }, () =>
+    t.notThrowsAsync(buildKnnGraph(vectors, { dimensions: 3, engine: 'cuda' }))
+  )
+  const graphs = (['fp32', 'bf16'] as const).map((precision) =>
+    buildKnnGraph(vectors, { dimensions: 3, engine: 'native', precision })
+  )
+  t.deepEqual(await graphs[0], await graphs[1], 'the CPU does not look at it')
 })
 
 test.serial('bad arguments are refused before the library is asked', async (t) => {
@@ -216,7 +276,7 @@ test.serial('what is no batch is answered by the CPU, as are routers of other ki
     await native.openSearcher(other, job)
   ]
   const queries = clustered(30, 6, 16, 5)
-  await failing(`search ${status.failed}`, async () => {
+  await failing(`search ${status.badArgument}`, async () => {
     t.deepEqual(await tanh.searchBatch(queries, asks, job), await cpu.searchBatch(queries, asks, job))
     const query = queries.subarray(0, 6)
     t.deepEqual(device.searchSync(query, asks), await device.search(query, asks))
@@ -224,39 +284,31 @@ test.serial('what is no batch is answered by the CPU, as are routers of other ki
     t.is((await device.searchTimed(queries, asks, job)).seconds.length, 30)
     const within = { radius: 1, probing: asks.probing }
     t.is((await device.searchRadius(queries, within, 'queries', job)).offsets.length, 31)
-    await t.throwsAsync(device.searchBatch(queries, asks, job), { instanceOf: EngineError })
+    await t.throwsAsync(device.searchBatch(queries, asks, job), { instanceOf: ArgumentError })
   })
   for (const searcher of [device, tanh, cpu]) searcher.close()
 })
 
-test.serial('where the device is lost or full, the CPU answers, and one warning says so', async (t) => {
-  const warnings: (Error & { code?: string })[] = []
-  const listen = (warning: Error) => warnings.push(warning)
-  process.on('warning', listen)
-  t.teardown(() => process.off('warning', listen))
+test.serial('where the device is lost or full or fails, the CPU answers, and one warning says so', async (t) => {
   const state = await randomState()
   const [device, cpu] = [await engine.openSearcher(state, job), await native.openSearcher(state, job)]
   const queries = clustered(30, 6, 16, 5)
   const expected = await cpu.searchBatch(queries, asks, job)
-  for (const code of [status.outOfMemory, status.deviceLost]) {
-    await failing(`search ${code}`, async () =>
-      t.deepEqual(await device.searchBatch(queries, asks, job), expected, `${code}`)
-    )
-    await failing(`open_index ${code}`, async () => {
-      const searcher = await engine.openSearcher(state, job)
-      t.deepEqual(await searcher.searchBatch(queries, asks, job), expected)
-      searcher.close()
-    })
-  }
-  await setTimeout(1)
-  t.is(warnings.length, 1)
-  t.regex(
-    warnings[0]?.message ?? '',
-    /^Searching on the CPU: the device has not enough memory: cudaErrorOfTest in search/
-  )
-  t.is(warnings[0]?.code, 'NEURAL_LSH_FALLBACK')
-  await failing(`open_index ${status.failed}`, () =>
-    t.throwsAsync(engine.openSearcher(state, job), { instanceOf: EngineError })
+  const warnings = await warningsOf(async () => {
+    for (const code of [status.outOfMemory, status.deviceLost, status.failed]) {
+      await failing(`search ${code}`, async () =>
+        t.deepEqual(await device.searchBatch(queries, asks, job), expected, `${code}`)
+      )
+      await failing(`open_index ${code}`, async () => {
+        const searcher = await engine.openSearcher(state, job)
+        t.deepEqual(await searcher.searchBatch(queries, asks, job), expected)
+        searcher.close()
+      })
+    }
+  })
+  t.deepEqual(warnings, ['Searching on the CPU: the device has not enough memory: cudaErrorOfTest in search'])
+  await failing(`open_index ${status.badArgument}`, () =>
+    t.throwsAsync(engine.openSearcher(state, job), { instanceOf: ArgumentError })
   )
   for (const searcher of [device, cpu]) searcher.close()
 })
@@ -297,6 +349,77 @@ test.serial('the memory of many indexes is freed by closing them, and by the gar
   searchers = []
   await until(isFreed)
   t.is(await bytesUsed(), 0)
+})
+
+test.serial('memory is freed, closed or forgotten, while the event loop goes on', async (t) => {
+  const state = await randomState()
+  const collect = exposeCollector()
+  const isFreed = async () => (await bytesUsed()) === 0
+  await until(isFreed)
+  for (const letGo of [(searcher: Searcher) => searcher.close(), () => undefined]) {
+    letGo(await engine.openSearcher(state, job))
+    await withEnvironment({ FAKE_CUDA_PAUSE: '600000' }, async () => {
+      let [longest, last] = [0, performance.now()]
+      const timer = setInterval(() => {
+        const now = performance.now()
+        longest = Math.max(longest, now - last)
+        last = now
+      }, 5)
+      t.false(await isFreed())
+      collect()
+      await until(isFreed)
+      clearInterval(timer)
+      t.true(await isFreed())
+      t.true(longest < 450, `the event loop stood still for ${longest} ms, freeing takes 600`)
+    })
+  }
+})
+
+for (const [what, closes] of [
+  ['open', false],
+  ['closed', true]
+] as const) {
+  test.serial(`a worker thread that ends with an index just ${what} leaves nothing on the device`, async (t) => {
+    const { classifier, bins, ...rest } = await randomState()
+    const { input, parameters, temperature } = classifier
+    const router = { widths: [6, 12], hasBias: [1], parameters, ...input, temperature }
+    const request = { device: 0, ...rest, ...bins, router }
+    const search = { queries: clustered(200, 6), k: 5, probes: 4 }
+    const root = fileURLToPath(new URL('../..', import.meta.url))
+    await withEnvironment({ FAKE_CUDA_PAUSE: '20000' }, async () => {
+      const worker = new Worker(
+        `const { workerData, parentPort } = require('node:worker_threads')
+        const { root, places, request, search, closes } = workerData
+        const addon = require(root + '/node_modules/node-gyp-build')(root)
+        const options = { threads: 1 }
+        addon.openCuda(places, options).promise.then(async ({ library }) => {
+          const { handle } = await addon.openCudaIndex({ library, ...request }, options).promise
+          const index = new addon.CudaIndex(handle)
+          index.search(search, options).promise.catch(() => {})
+          if (closes) index.close()
+          parentPort.postMessage('ready')
+        })`,
+        { eval: true, execArgv: [], workerData: { root, places: places(), request, search, closes } }
+      )
+      await once(worker, 'message')
+      t.true((await bytesUsed()) > 0)
+      await worker.terminate()
+    })
+    t.is(await bytesUsed(), 0)
+  })
+}
+
+test.serial('several indexes answer several threads at once', async (t) => {
+  const states = await Promise.all([{ rows: 300 }, { rows: 500, asBytes: true }].map(randomState))
+  const queries = clustered(40, 6, 16, 5)
+  const searchers = await Promise.all(states.map((state) => engine.openSearcher(state, job)))
+  const alone = []
+  for (const searcher of searchers) alone.push(await searcher.searchBatch(queries, asks, job))
+  const together = await Promise.all(
+    Array.from({ length: 8 }, (_, i) => searchers[i % 2]?.searchBatch(queries, asks, job))
+  )
+  for (const [i, found] of together.entries()) t.deepEqual(found, alone[i % 2])
+  for (const searcher of searchers) searcher.close()
 })
 
 function exposeCollector(): () => void {

@@ -2,10 +2,10 @@
  * that is, it should see each kernel at each of its edges. Fails where an answer is wrong. */
 import { createCudaEngine } from '../../lib/engines/cuda.js'
 import { clustered, integers, metrics } from '../support/vectors.js'
-import { neighborFault, searchFault, shapes } from './cuda-checks.js'
-import { courseFaults, courses } from './cuda-courses.js'
+import { courseFaults, courses, requestOf } from './courses.js'
+import { neighborFault, precisions, searchFault, shapes } from './cuda-checks.js'
 
-const engine = await createCudaEngine({ device: 0, trainingPrecision: 'fp32' })
+const engine = await createCudaEngine({ device: 0 })
 const faults: (string | undefined)[] = []
 
 for (const metric of metrics) {
@@ -19,7 +19,17 @@ for (const metric of metrics) {
     faults.push(await neighborFault(engine, { vectors, dimensions, metric }, k))
   }
 }
+for (const precision of precisions)
+  faults.push(
+    await neighborFault(engine, { vectors: clustered(700, 37), dimensions: 37, metric: 'euclidean' }, 10, precision)
+  )
 for (const options of Object.values(courses)) faults.push((await courseFaults(engine, { ...options, epochs: 2 }))[0])
+// What another precision comes to the tests say; here it is only to be seen at work.
+for (const options of Object.values(courses).slice(2, 4)) {
+  const request = requestOf({ ...options, epochs: 2, precision: 'bf16', deterministic: false })
+  const { history } = await engine.trainClassifier(request, { threads: 1 })
+  faults.push(Number.isFinite(history.at(-1)?.trainingLoss) ? undefined : 'no loss in bf16')
+}
 for (const shape of shapes) faults.push(await searchFault(engine, shape, 20))
 
 const found = faults.filter((fault) => fault !== undefined)

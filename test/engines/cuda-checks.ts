@@ -1,6 +1,6 @@
 /** What the engine 'cuda' must answer, told by plain loops and by the native engine: for the tests, which run on a GPU
  * where there is one, and for scripts/gpu-check.sh. */
-import type { Classifier, Engine, Metric, Probing, SearchState } from '../../lib/engines/engine.js'
+import type { Classifier, Engine, GraphPrecision, Metric, Probing, SearchState } from '../../lib/engines/engine.js'
 import { createNativeEngine } from '../../lib/engines/native.js'
 import { clustered } from '../support/vectors.js'
 import { nearest, randomNumbers } from './brute-force.js'
@@ -17,12 +17,17 @@ export interface Points {
 }
 
 /** What is wrong with the engine's exact graph and exact search of these points; undefined if nothing is. */
-export async function neighborFault(engine: Engine, points: Points, k: number): Promise<string | undefined> {
+export async function neighborFault(
+  engine: Engine,
+  points: Points,
+  k: number,
+  precision?: GraphPrecision
+): Promise<string | undefined> {
   const { dimensions, metric } = points
   const vectors = await cpu.prepareVectors(points.vectors, dimensions, metric, 'vectors', job)
   const queries = vectors.slice(0, Math.ceil(vectors.length / dimensions / 3) * dimensions).map((x) => -x / 2)
   const asked = await cpu.prepareVectors(queries, dimensions, metric, 'queries', job)
-  const options = { neighbors: k, method: 'exact', seed: 1 } as const
+  const options = { neighbors: k, method: 'exact', precision, seed: 1 } as const
   const graph = (by: Engine) => by.knnGraph(vectors, dimensions, metric, options, job)
   const search = (by: Engine) => by.exactSearch(vectors, asked, dimensions, metric, k, job)
   const isExact = vectors.every((x) => Number.isInteger(x))
@@ -31,6 +36,8 @@ export async function neighborFault(engine: Engine, points: Points, k: number): 
     firstDifference('search', await search(engine), await search(cpu), isExact)
   )
 }
+
+export const precisions: readonly GraphPrecision[] = ['fp32', 'tf32', 'bf16', 'fp16']
 
 interface Found {
   ids: Int32Array

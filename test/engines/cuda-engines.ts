@@ -12,5 +12,12 @@ export async function cudaEngines(): Promise<[string, Engine][]> {
   return process.env.NEURAL_LSH_TEST_CUDA ? [fake, ['cuda', await create()]] : [fake]
 }
 
-/** The library itself over an emulated device: slow, but the kernels are those of the GPU. */
-export const emulatedEngine = () => withLibrary(emulatedCuda())
+let emulated: string | undefined
+
+/** Runs `body` where the library is itself over an emulated device: slow, but the kernels are those of the GPU. */
+export function withEmulatedCuda<T>(body: () => Promise<T>): Promise<T> {
+  emulated ??= emulatedCuda()
+  return withEnvironment({ NEURAL_LSH_CUDA_LIBRARY: emulated }, body)
+}
+
+export const emulatedEngine = () => withEmulatedCuda(create)

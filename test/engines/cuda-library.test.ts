@@ -126,14 +126,15 @@ test.serial('no cuBLAS: it is looked for in the folders that are told, and misse
     new RegExp(`because ${name} is missing`),
     /Install cuBLAS 13 and cuDNN 9.*fetch-cuda\.mjs/
   )
-  const asked = { libraries: [join(folder, 'neural_lsh_cuda.so')], folders: ['/nowhere', parts] }
-  t.is((await run(loadAddon().openCuda, asked, { threads: 1 })).devices.length, 2)
+  const asked = { libraries: [join(folder, 'neural_lsh_cuda.so')], folders: ['/nowhere', parts], device: 0 }
+  t.is((await run(loadAddon().openCuda, asked, { threads: 1 })).devices, 2)
 })
 
 test('the first of several places counts, and only places', async (t) => {
   const { openCuda } = loadAddon()
   const file = join(fakeCuda(), 'neural_lsh_cuda.so')
-  t.is((await run(openCuda, { libraries: ['/nowhere/x.so', file], folders: [] }, { threads: 1 })).path, file)
+  const asked = { libraries: ['/nowhere/x.so', file], folders: [], device: 0 }
+  t.is((await run(openCuda, asked, { threads: 1 })).path, file)
   for (const wrong of [{ libraries: file, folders: [] }, { libraries: [] }]) {
     await t.throwsAsync(() => run(openCuda, wrong, { threads: 1 }), { code: 'ERR_NLSH_ARGUMENT' })
   }

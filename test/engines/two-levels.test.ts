@@ -149,6 +149,8 @@ test('rows that are said to be held out are held out', async (t) => {
     heldOut,
     monitoredProbes: 1,
     calibrate: true,
+    precision: 'fp32' as const,
+    deterministic: true,
     seed: 1
   }
   const trained = await engine.trainClassifier(request, job)

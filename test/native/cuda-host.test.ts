@@ -38,3 +38,13 @@ isEmulated('the kernels of the CUDA engine find what brute force finds', async (
 isEmulated("the kernels of the CUDA engine's training do what one lane does", async (t) => {
   t.regex(await compileAndRun(t, 'training-kernels.cpp', ['-O1', ...oneFile]), /is right/)
 })
+
+for (const [what, flags] of [
+  ['wrong accesses', ['-fsanitize=address,undefined', '-fno-sanitize-recover=all', '--param=asan-stack=0']],
+  ['races', ['-fsanitize=thread']]
+] as const) {
+  isEmulated(`several threads use the CUDA engine at once: a sanitizer sees no ${what}`, async (t) => {
+    t.timeout(480_000)
+    t.regex(await compileAndRun(t, 'threads.cpp', ['-O1', '-pthread', ...flags, ...oneFile]), /are right/)
+  })
+}

@@ -1,29 +1,14 @@
 // The package as a user gets it: packed, then installed into empty folders without a network, in three ways. Each
 // folder's PATH holds only what that user has; the programs that could fetch something leave a trace and fail.
 import { execFile, spawnSync } from 'node:child_process'
-import {
-  chmodSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  realpathSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync
-} from 'node:fs'
-import { tmpdir } from 'node:os'
+import { chmodSync, existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import test, { type ExecutionContext } from 'ava'
+import { environment, install, pack, repository, scratch } from './packages.js'
 
 const run = promisify(execFile)
-const repository = fileURLToPath(new URL('../..', import.meta.url))
-const scratch = mkdtempSync(join(realpathSync(tmpdir()), 'neural-lsh-package-'))
 const minutes = 60_000
-
-test.after.always(() => rmSync(scratch, { recursive: true, force: true }))
 
 /** A folder of programs: Node and a shell, what `names` adds, and traps in place of everything that fetches. */
 function makePath(name: string, names: string[]): string {
@@ -44,37 +29,6 @@ function which(program: string): string {
   const found = process.env.PATH?.split(delimiter).find((folder) => existsSync(join(folder, program)))
   if (!found) throw new Error(`${program} is not in the PATH`)
   return join(found, program)
-}
-
-/** Without what npm tells the scripts that it runs, which npm would take for its own configuration. */
-function environment(PATH: string): NodeJS.ProcessEnv {
-  const kept = Object.entries(process.env).filter(([name]) => !/^(npm_|NEURAL_LSH_)/i.test(name))
-  return { ...Object.fromEntries(kept), PATH }
-}
-
-async function pack(folder: string): Promise<string> {
-  const args = ['pack', folder, '--ignore-scripts', '--json', '--pack-destination', scratch]
-  const { stdout } = await run('npm', args, { env: environment(process.env.PATH ?? ''), cwd: scratch })
-  const [packed] = JSON.parse(stdout)
-  return join(scratch, packed.filename)
-}
-
-/** Installs the archive and its dependencies into a new folder; returns that folder and what npm printed. */
-async function install(name: string, archive: string, PATH: string, ...options: string[]) {
-  const folder = join(scratch, name)
-  mkdirSync(folder)
-  writeFileSync(join(folder, 'package.json'), '{ "private": true }')
-  const args = ['install', archive, ...(await dependencies()), '--offline', '--foreground-scripts', ...options]
-  const { stdout, stderr } = await run('npm', args, { cwd: folder, env: environment(PATH), maxBuffer: 1 << 26 })
-  return { folder, output: stdout + stderr, package: join(folder, 'node_modules', 'neural-lsh') }
-}
-
-let packedDependencies: Promise<string[]> | undefined
-function dependencies(): Promise<string[]> {
-  const ofCharts = ['chart.js', '@kurkle/color']
-  const names = ['node-addon-api', 'node-api-headers', 'node-gyp-build', '@saehrimnir/druidjs', ...ofCharts]
-  packedDependencies ??= Promise.all(names.map((name) => pack(join(repository, 'node_modules', name))))
-  return packedDependencies
 }
 
 const program = `
@@ -115,7 +69,7 @@ test.serial(
   async (t) => {
     t.timeout(3 * minutes)
     const PATH = makePath('no-compiler', [])
-    const { folder, output } = await install('without-compiler', await pack(repository), PATH)
+    const { folder, output } = await install('without-compiler', [await pack(repository)], PATH)
     const lines = output.split('\n').filter((line) => line.includes('installed without the native engine'))
     t.is(lines.length, 1)
     t.regex(lines[0] ?? '', /cmake was not found.*npm rebuild neural-lsh/)
@@ -132,7 +86,7 @@ test.serial(
 test.serial('with --ignore-scripts nothing is built, and everything works in TypeScript', async (t) => {
   t.timeout(3 * minutes)
   const PATH = makePath('no-scripts', [])
-  const installed = await install('without-scripts', await pack(repository), PATH, '--ignore-scripts')
+  const installed = await install('without-scripts', [await pack(repository)], PATH, '--ignore-scripts')
   t.false(existsSync(join(installed.package, 'build')))
   computesInTypescript(t, installed.folder, PATH)
   t.false(existsSync(fetches), 'nothing was fetched')
@@ -142,7 +96,7 @@ test.serial('CMake alone does not make it fail to install either', async (t) => 
   t.timeout(3 * minutes)
   const { output } = await install(
     'cmake-only',
-    await pack(repository),
+    [await pack(repository)],
     makePath('cmake-without-compiler', ['cmake', 'make'])
   )
   t.regex(output, /installed without the native engine: no C\+\+ compiler was found/)
@@ -153,7 +107,7 @@ test.serial(
   async (t) => {
     t.timeout(15 * minutes)
     const compilers = makePath('compilers', builds)
-    const built = await install('source-build', await pack(repository), compilers)
+    const built = await install('source-build', [await pack(repository)], compilers)
     t.notRegex(built.output, /installed without/)
     t.is(use(built.folder, compilers, 'import'), 'native 10\n')
     t.is(use(built.folder, compilers, 'require'), 'native 10\n')
@@ -168,7 +122,7 @@ test.serial(
     const withBinary = await pack(built.package)
     const nothing = makePath('nothing', [])
     for (const options of [[], ['--ignore-scripts']]) {
-      const prebuilt = await install(`prebuilt${options.length}`, withBinary, nothing, ...options)
+      const prebuilt = await install(`prebuilt${options.length}`, [withBinary], nothing, ...options)
       t.notRegex(prebuilt.output, /building one|installed without/)
       t.false(readdirSync(prebuilt.package).includes('build'))
       t.is(use(prebuilt.folder, nothing, 'import'), 'native 10\n')

@@ -3,7 +3,8 @@
  *   FAKE_CUDA_FAILS     "<function> <status>": that function returns that status
  *   FAKE_CUDA_DRIVER    version of the driver, 13000
  *   FAKE_CUDA_DEVICES   number of devices, 2
- *   FAKE_CUDA_PAUSE     microseconds for each query, 0 */
+ *   FAKE_CUDA_PAUSE     microseconds for each query and for the closing of an index, 0
+ *   FAKE_CUDA_PRECISION the only precision of the products of a graph that is taken, any */
 #define _DEFAULT_SOURCE
 #include <math.h>
 #include <pthread.h>
@@ -90,10 +91,14 @@ static void write_nearest(Found* found, size_t count, size_t k, int32_t* ids, fl
   }
 }
 
-/* Between two queries: takes its time, reports, and says whether to go on. */
-static int goes_on(const NlshJob* job, size_t done, size_t total) {
+static void take_time(void) {
   const int pause = number_from("FAKE_CUDA_PAUSE", 0);
   if (pause > 0) usleep((useconds_t)pause);
+}
+
+/* Between two queries: takes its time, reports, and says whether to go on. */
+static int goes_on(const NlshJob* job, size_t done, size_t total) {
+  take_time();
   if (job->is_cancelled(job->context)) return 0;
   job->progress(job->context, done, total);
   return 1;
@@ -104,6 +109,7 @@ static int32_t find_neighbors(const NlshNeighborsRequest* request, const NlshJob
   const NlshMatrix points = request->points, queries = of_others ? request->queries : points;
   Found* const found = malloc(points.rows * sizeof *found);
   int32_t status = failure_of("find_neighbors", failure);
+  if (!of_others && request->precision != number_from("FAKE_CUDA_PRECISION", request->precision)) status = NLSH_BAD_ARGUMENT;
   for (size_t i = 0; i < queries.rows && status == NLSH_OK; ++i) {
     size_t count = 0;
     for (size_t j = 0; j < points.rows; ++j) {
@@ -142,6 +148,7 @@ static uint64_t index_bytes(const NlshIndex* index) {
 
 static void close_index(NlshIndex* index) {
   if (index == NULL) return;
+  take_time();
   use_bytes(-index_bytes(index));
   for (size_t i = 0; i < index->layers; ++i) {
     free(index->weights[i]);

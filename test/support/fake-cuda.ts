@@ -1,6 +1,6 @@
 /** Libraries in place of the one for the GPU, compiled by the tests that use them. */
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -67,18 +67,15 @@ export function emulatedTraining(): string {
   const folder = scratch()
   const root = fileURLToPath(new URL('../../', import.meta.url))
   const emulation = join(root, 'test', 'native', 'cuda', 'training-emulation')
-  const parts = ['entries', 'training', 'network', 'linear', 'other-layers']
-  const sources = parts.map((part) => join(root, 'native', 'cuda', 'training', `${part}.cpp`))
+  const training = join(root, 'native', 'cuda', 'training')
+  const sources = [emulation, training].flatMap((folder) =>
+    readdirSync(folder)
+      .filter((name) => name.endsWith('.cpp'))
+      .map((name) => join(folder, name))
+  )
   const warnings = ['-Wall', '-Wextra', '-Werror']
   const options = ['-std=c++20', '-O1', ...warnings, '-shared', '-fPIC', '-fvisibility=hidden', `-I${emulation}`]
-  const files = [
-    '-include',
-    join(emulation, 'host-launch.h'),
-    '-x',
-    'c++',
-    join(emulation, 'emulation.cpp'),
-    ...sources
-  ]
+  const files = ['-include', join(emulation, 'host-launch.h'), '-x', 'c++', ...sources]
   execFileSync(process.env.CXX || 'c++', [...options, ...files, '-o', join(folder, 'neural_lsh_cuda.so')], {
     stdio: ['ignore', 'inherit', 'inherit']
   })

@@ -13,23 +13,13 @@ struct Block {
   __device__ std::uint32_t index() const { return threadIdx.x; }
   template <typename T>
   __device__ T sum(T value) const {
-    return combine(Warp().sum(value), [](T a, T b) { return a + b; });
-  }
-  template <typename T>
-  __device__ T largest(T value) const {
-    return combine(Warp().largest(value), [](T a, T b) { return b > a ? b : a; });
-  }
-
- private:
-  /// Of a part from each warp.
-  template <typename T, typename Join>
-  __device__ static T combine(T part, const Join& join) {
     constexpr std::uint32_t warps = count / Warp::count;
     __shared__ T parts[warps];
+    const T part = Warp().sum(value);
     if (threadIdx.x % Warp::count == 0) parts[threadIdx.x / Warp::count] = part;
     __syncthreads();
     T whole = parts[0];
-    for (std::uint32_t warp = 1; warp < warps; ++warp) whole = join(whole, parts[warp]);
+    for (std::uint32_t warp = 1; warp < warps; ++warp) whole += parts[warp];
     __syncthreads();  // before the next call writes there
     return whole;
   }

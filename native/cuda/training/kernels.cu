@@ -19,11 +19,11 @@ NLSH_DEVICE RowTarget targetOf(const DeviceSet& set, const Judgement& judgement,
 }  // namespace
 
 void gatherInputs(const DeviceSet& set, const RowsAtWork& rows, const InputRule& rule, const float* brought,
-                  float* out, const Stream& stream) {
+                  const Numbers& out, const Stream& stream) {
   forEachBlock(rows.count, stream, "gatherInputs", [=] NLSH_DEVICE(const auto& lanes, std::size_t i) {
     const std::size_t inputs = set.dimensions;
     const float* const vector = brought ? brought + i * inputs : set.vectors + rows.at(i) * inputs;
-    transformRow(lanes, rule, vector, inputs, rows.batch->noiseSeed + i, out + i * inputs);
+    transformRow(lanes, rule, vector, inputs, rows.batch->noiseSeed + i, out.from(i));
   });
 }
 
@@ -51,14 +51,16 @@ void addNormalizer(const DeviceSet& set, const Judgement& judgement, std::size_t
   });
 }
 
-void judge(const DeviceSet& set, const Judgement& judgement, const RowsAtWork& rows, const float* logits,
-           float* gradient, const Sums* sums, const Stream& stream) {
+void judge(const DeviceSet& set, const Judgement& judgement, const RowsAtWork& rows, const Numbers& gradient,
+           const Sums* sums, const Stream& stream) {
   forEachBlock(rows.count, stream, "judge", [=] NLSH_DEVICE(const auto& lanes, std::size_t i) {
-    const std::size_t first = i * set.bins, own = static_cast<std::size_t>(set.labels[rows.at(i)]);
-    float* const shares = judgement.shares ? judgement.shares + first : nullptr;
-    const std::size_t rank = rankOf(lanes, logits + first, set.bins, own);
-    const double loss = rowLoss(lanes, judgement.rule, logits + first, set.bins, targetOf(set, judgement, i),
-                                sums->gradientScale, gradient + first, shares);
+    const std::size_t first = i * judgement.stride, own = static_cast<std::size_t>(set.labels[rows.at(i)]);
+    const RowOutputs row{judgement.logits + first,
+                         judgement.logProbabilities ? judgement.logProbabilities + first : nullptr, set.bins};
+    float* const shares = judgement.shares ? judgement.shares + i * set.bins : nullptr;
+    const std::size_t rank = rankOf(lanes, row.logits, set.bins, own);
+    const double loss = rowLoss(lanes, judgement.rule, row, targetOf(set, judgement, i), sums->gradientScale,
+                                gradient.from(i), shares);
     if (lanes.index() != 0) return;
     judgement.hits[i] = rank == 0;
     judgement.losses[i] = loss;
@@ -66,13 +68,13 @@ void judge(const DeviceSet& set, const Judgement& judgement, const RowsAtWork& r
 }
 
 void countNeighbors(const DeviceSet& set, const Judgement& judgement, const RowsAtWork& rows,
-                    const float* logits, std::size_t probes, const Stream& stream) {
+                    std::size_t probes, const Stream& stream) {
   forEachBlock(rows.count, stream, "countNeighbors", [=] NLSH_DEVICE(const auto& lanes, std::size_t i) {
     const std::int32_t* const neighbors = set.neighbors + rows.at(i) * set.neighborsPerRow;
     std::uint32_t found = 0;
     for (std::size_t n = 0; n < set.neighborsPerRow; ++n) {
       const auto bin = static_cast<std::size_t>(set.labels[neighbors[n]]);
-      found += rankOf(lanes, logits + i * set.bins, set.bins, bin) < probes;
+      found += rankOf(lanes, judgement.logits + i * judgement.stride, set.bins, bin) < probes;
     }
     if (lanes.index() == 0) judgement.neighborsFound[i] = found;
   });
@@ -98,20 +100,26 @@ void addJudgement(const Judgement& judgement, std::size_t rows, bool withNeighbo
   });
 }
 
-void addBias(float* values, std::size_t rows, std::size_t columns, const float* bias, bool relu,
+void convert(const Numbers& from, std::size_t count, const Numbers& to, const Stream& stream) {
+  forEach(count, stream, "convert", [=] NLSH_DEVICE(std::size_t i) { to.put(i, from.at(i)); });
+}
+
+void addBias(const Numbers& values, std::size_t rows, std::size_t columns, const float* bias, bool relu,
              const Stream& stream) {
   const ActivationRule rule{relu ? NLSH_RELU : NLSH_IDENTITY};
   forEach(rows * columns, stream, "addBias", [=] NLSH_DEVICE(std::size_t i) {
-    values[i] = activate(rule, bias ? values[i] + bias[i % columns] : values[i]);
+    const std::size_t column = i % columns, at = i / columns * values.stride + column;
+    values.put(at, activate(rule, bias ? values.at(at) + bias[column] : values.at(at)));
   });
 }
 
-void sumColumns(const float* values, std::size_t rows, std::size_t columns, float* parts, float* sums,
+void sumColumns(const Numbers& values, std::size_t rows, std::size_t columns, float* parts, float* sums,
                 const Stream& stream) {
   forEach(columnParts * columns, stream, "sumColumns", [=] NLSH_DEVICE(std::size_t i) {
     const std::size_t part = i / columns, column = i % columns;
     float sum = 0;
-    for (std::size_t row = part; row < rows; row += columnParts) sum += values[row * columns + column];
+    for (std::size_t row = part; row < rows; row += columnParts)
+      sum += values.at(row * values.stride + column);
     parts[i] = sum;
   });
   forEach(columns, stream, "sumColumns", [=] NLSH_DEVICE(std::size_t column) {
@@ -121,107 +129,59 @@ void sumColumns(const float* values, std::size_t rows, std::size_t columns, floa
   });
 }
 
-void activateAll(const ActivationRule& rule, const float* in, std::size_t count, float* out,
+void activateAll(const ActivationRule& rule, const Numbers& in, std::size_t count, const Numbers& out,
                  const Stream& stream) {
-  forEach(count, stream, "activateAll", [=] NLSH_DEVICE(std::size_t i) { out[i] = activate(rule, in[i]); });
+  forEach(count, stream, "activateAll",
+          [=] NLSH_DEVICE(std::size_t i) { out.put(i, activate(rule, in.at(i))); });
 }
 
-void activationGradients(const ActivationRule& rule, const float* kept, const float* outGradient,
-                         std::size_t count, float* inGradient, const Stream& stream) {
+void activationGradients(const ActivationRule& rule, const Numbers& kept, const Numbers& outGradient,
+                         std::size_t count, const Numbers& inGradient, const Stream& stream) {
   forEach(count, stream, "activationGradients", [=] NLSH_DEVICE(std::size_t i) {
-    inGradient[i] = activationGradient(rule, kept[i], outGradient[i]);
+    inGradient.put(i, activationGradient(rule, kept.at(i), outGradient.at(i)));
   });
 }
 
-void softmax(const float* in, std::size_t rows, std::size_t columns, float* out, const Stream& stream) {
-  forEachBlock(rows, stream, "softmax", [=] NLSH_DEVICE(const auto& lanes, std::size_t row) {
-    softmaxRow(lanes, in + row * columns, columns, out + row * columns);
+void drop(const Dropping& dropping, const Batch* batch, std::size_t layer, const Numbers& in,
+          std::size_t rows, std::size_t columns, const Numbers& out, const Stream& stream) {
+  forEach(rows * columns, stream, "drop", [=] NLSH_DEVICE(std::size_t i) {
+    const std::size_t at = i / columns * in.stride + i % columns;
+    out.put(at, dropping.apply(outputOf(batch->networkSeed, layer), i, in.at(at)));
   });
 }
 
-void softmaxGradients(const float* out, const float* outGradient, std::size_t rows, std::size_t columns,
-                      float* inGradient, const Stream& stream) {
-  forEachBlock(rows, stream, "softmaxGradients", [=] NLSH_DEVICE(const auto& lanes, std::size_t row) {
-    const std::size_t first = row * columns;
-    softmaxGradientRow(lanes, out + first, outGradient + first, columns, inGradient + first);
-  });
-}
-
-void drop(const Dropping& dropping, const Batch* batch, std::size_t layer, const float* in, std::size_t count,
-          float* out, const Stream& stream) {
-  forEach(count, stream, "drop", [=] NLSH_DEVICE(std::size_t i) {
-    out[i] = dropping.apply(outputOf(batch->networkSeed, layer), i, in[i]);
-  });
-}
-
-void maxPool(const Windows& windows, const float* in, std::size_t planes, float* out, std::int32_t* winners,
-             const Stream& stream) {
-  const std::size_t pixels = windows.outPixels();
-  forEach(planes * pixels, stream, "maxPool", [=] NLSH_DEVICE(std::size_t i) {
-    const float* const plane = in + i / pixels * windows.inPixels();
-    winners[i] = winnerOf(windows, plane, i % pixels);
-    out[i] = plane[winners[i]];
-  });
-}
-
-void maxPoolGradients(const Windows& windows, const std::int32_t* winners, const float* outGradient,
-                      std::size_t planes, float* inGradient, const Stream& stream) {
-  const std::size_t pixels = windows.inPixels();
-  forEach(planes * pixels, stream, "maxPoolGradients", [=] NLSH_DEVICE(std::size_t i) {
-    const std::size_t first = i / pixels * windows.outPixels();
-    inGradient[i] = maxPoolGradient(windows, winners + first, outGradient + first, i % pixels);
-  });
-}
-
-void averagePool(const Windows& windows, const float* in, std::size_t planes, float* out,
-                 const Stream& stream) {
-  const std::size_t pixels = windows.outPixels();
-  forEach(planes * pixels, stream, "averagePool", [=] NLSH_DEVICE(std::size_t i) {
-    out[i] = averageOf(windows, in + i / pixels * windows.inPixels(), i % pixels);
-  });
-}
-
-void averagePoolGradients(const Windows& windows, const float* outGradient, std::size_t planes,
-                          float* inGradient, const Stream& stream) {
-  const std::size_t pixels = windows.inPixels();
-  forEach(planes * pixels, stream, "averagePoolGradients", [=] NLSH_DEVICE(std::size_t i) {
-    inGradient[i] = averagePoolGradient(windows, outGradient + i / pixels * windows.outPixels(), i % pixels);
-  });
-}
-
-void normalizeBatch(const BatchNormRule& rule, const Channels& shape, bool training, const float* parameters,
-                    float* buffers, const float* in, ChannelFactors* factors, float* out,
-                    const Stream& stream) {
-  const std::size_t channels = shape.channels;
-  forEachBlock(channels, stream, "normalizeBatch", [=] NLSH_DEVICE(const auto& lanes, std::size_t c) {
-    const float weight = parameters[c], bias = parameters[channels + c];
-    float &mean = buffers[c], &variance = buffers[channels + c];
+void normalizeBatch(const BatchNormRule& rule, const Channels& shape, bool training,
+                    const ChannelParameters& parameters, const float* in, ChannelFactors* factors,
+                    const Numbers& out, const Stream& stream) {
+  forEachBlock(shape.channels, stream, "normalizeBatch", [=] NLSH_DEVICE(const auto& lanes, std::size_t c) {
+    const float weight = parameters.weight[c], bias = parameters.bias[c];
+    float &mean = parameters.runningMean[c], &variance = parameters.runningVariance[c];
     const ChannelFactors found =
         training ? normalizerOfBatch(lanes, rule, shape, c, in, weight, bias, mean, variance)
                  : normalizerInUse(rule, weight, bias, mean, variance);
     if (lanes.index() == 0) factors[c] = found;
     forOwned(lanes, shape.count(), [&](std::size_t i) {
       const std::size_t at = shape.at(c, i);
-      out[at] = (in[at] - found.center) * found.scale + found.shift;
+      out.put(at, (in[at] - found.center) * found.scale + found.shift);
     });
   });
 }
 
-void normalizationGradients(const Channels& shape, const float* parameters, const float* in,
-                            const float* outGradient, ChannelFactors* factors, float* parameterGradient,
-                            float* inGradient, const Stream& stream) {
-  const std::size_t channels = shape.channels;
-  forEachBlock(channels, stream, "normalizationGradients", [=] NLSH_DEVICE(const auto& lanes, std::size_t c) {
-    leadBack(lanes, shape, c, in, outGradient, parameters[c], factors[c], parameterGradient[c],
-             parameterGradient[channels + c]);
+void normalizationGradients(const Channels& shape, const ChannelParameters& parameters, const float* in,
+                            const float* outGradient, ChannelFactors* factors, float* weightGradient,
+                            float* biasGradient, const Numbers& inGradient, const Stream& stream) {
+  forEachBlock(shape.channels, stream, "normalizationGradients",
+               [=] NLSH_DEVICE(const auto& lanes, std::size_t c) {
+                 leadBack(lanes, shape, c, in, outGradient, parameters.weight[c], factors[c],
+                          weightGradient[c], biasGradient[c]);
+               });
+  if (inGradient.data == nullptr) return;
+  forEach(shape.channels * shape.count(), stream, "normalizationGradients", [=] NLSH_DEVICE(std::size_t i) {
+    const std::size_t c = i / shape.count(), at = shape.at(c, i % shape.count());
+    const ChannelFactors& channel = factors[c];
+    inGradient.put(
+        at, outGradient[at] * channel.scale + (in[at] - channel.center) * channel.slope + channel.constant);
   });
-  if (inGradient == nullptr) return;
-  forEach(shape.rows * channels * shape.pixels, stream, "normalizationGradients",
-          [=] NLSH_DEVICE(std::size_t i) {
-            const ChannelFactors& channel = factors[i / shape.pixels % channels];
-            inGradient[i] =
-                outGradient[i] * channel.scale + (in[i] - channel.center) * channel.slope + channel.constant;
-          });
 }
 
 void stepOptimizer(const OptimizerRule& rule, double clipNorm, const Batch* batch,
@@ -251,6 +211,7 @@ void stepOptimizer(const OptimizerRule& rule, double clipNorm, const Batch* batc
                           arrays.secondSlots ? arrays.secondSlots[i] : 0};
       updateParameter(rule, factors, clip, arrays.gradient[i], parameter);
       arrays.values[i] = parameter.value;
+      if (arrays.shortValues) arrays.shortValues[i] = toBf16(parameter.value);
       if (arrays.firstSlots) arrays.firstSlots[i] = parameter.firstSlot;
       if (arrays.secondSlots) arrays.secondSlots[i] = parameter.secondSlot;
     });

@@ -7,8 +7,9 @@
 
 #include "../device.h"
 #include "activations.h"
-#include "images.h"
+#include "channels.h"
 #include "losses.h"
+#include "numbers.h"
 #include "optimizer-steps.h"
 #include "rows.h"
 
@@ -52,12 +53,15 @@ struct RowsAtWork {
 
 /// brought: the rows' vectors in order, or null where the set has them.
 void gatherInputs(const DeviceSet& set, const RowsAtWork& rows, const InputRule& rule, const float* brought,
-                  float* out, const Stream& stream);
+                  const Numbers& out, const Stream& stream);
 void fillTargets(const DeviceSet& set, const RowsAtWork& rows, std::int32_t* targets, const Stream& stream);
 
 /// What a batch's outputs are judged by and where that goes: a place a row.
 struct Judgement {
   LossRule rule;
+  const float* logits;
+  float* logProbabilities;  // or null where the loss needs none; like the logits:
+  std::size_t stride;       // from row to row
   const std::int32_t* targets;
   float* shares;  // rows x bins, or null where the loss needs none
   double* losses;
@@ -69,63 +73,55 @@ struct Judgement {
 void addNormalizer(const DeviceSet& set, const Judgement& judgement, std::size_t rows, Sums* sums,
                    const Stream& stream);
 /// The losses, the hits, and the gradient of the mean loss with respect to the logits.
-void judge(const DeviceSet& set, const Judgement& judgement, const RowsAtWork& rows, const float* logits,
-           float* gradient, const Sums* sums, const Stream& stream);
+void judge(const DeviceSet& set, const Judgement& judgement, const RowsAtWork& rows, const Numbers& gradient,
+           const Sums* sums, const Stream& stream);
 /// Those that lie in the `probes` bins with the largest logits.
 void countNeighbors(const DeviceSet& set, const Judgement& judgement, const RowsAtWork& rows,
-                    const float* logits, std::size_t probes, const Stream& stream);
+                    std::size_t probes, const Stream& stream);
 /// Adds what was found for the rows to the sums.
 void addJudgement(const Judgement& judgement, std::size_t rows, bool withNeighbors, Sums* sums,
                   const Stream& stream);
 
+/// The same numbers in the other's type.
+void convert(const Numbers& from, std::size_t count, const Numbers& to, const Stream& stream);
+
 /// To each row, if bias is not null; then ReLU, if asked for.
-void addBias(float* values, std::size_t rows, std::size_t columns, const float* bias, bool relu,
+void addBias(const Numbers& values, std::size_t rows, std::size_t columns, const float* bias, bool relu,
              const Stream& stream);
 /// Parts in which columns are summed up.
 inline constexpr std::size_t columnParts = 32;
 /// parts: room for columnParts x columns numbers.
-void sumColumns(const float* values, std::size_t rows, std::size_t columns, float* parts, float* sums,
+void sumColumns(const Numbers& values, std::size_t rows, std::size_t columns, float* parts, float* sums,
                 const Stream& stream);
 
-void activateAll(const ActivationRule& rule, const float* in, std::size_t count, float* out,
+/// Of `count` numbers, what lies between rows included.
+void activateAll(const ActivationRule& rule, const Numbers& in, std::size_t count, const Numbers& out,
                  const Stream& stream);
 /// inGradient may be outGradient.
-void activationGradients(const ActivationRule& rule, const float* kept, const float* outGradient,
-                         std::size_t count, float* inGradient, const Stream& stream);
-void softmax(const float* in, std::size_t rows, std::size_t columns, float* out, const Stream& stream);
-void softmaxGradients(const float* out, const float* outGradient, std::size_t rows, std::size_t columns,
-                      float* inGradient, const Stream& stream);
+void activationGradients(const ActivationRule& rule, const Numbers& kept, const Numbers& outGradient,
+                         std::size_t count, const Numbers& inGradient, const Stream& stream);
 /// Of layer number `layer`, forward and back.
-void drop(const Dropping& dropping, const Batch* batch, std::size_t layer, const float* in, std::size_t count,
-          float* out, const Stream& stream);
+void drop(const Dropping& dropping, const Batch* batch, std::size_t layer, const Numbers& in,
+          std::size_t rows, std::size_t columns, const Numbers& out, const Stream& stream);
 
-/// winners: room for a number for each that leaves.
-void maxPool(const Windows& windows, const float* in, std::size_t planes, float* out, std::int32_t* winners,
-             const Stream& stream);
-void maxPoolGradients(const Windows& windows, const std::int32_t* winners, const float* outGradient,
-                      std::size_t planes, float* inGradient, const Stream& stream);
-void averagePool(const Windows& windows, const float* in, std::size_t planes, float* out,
-                 const Stream& stream);
-void averagePoolGradients(const Windows& windows, const float* outGradient, std::size_t planes,
-                          float* inGradient, const Stream& stream);
-
-/// parameters: weight, then bias; buffers: running mean, then running variance; factors: one a channel.
-void normalizeBatch(const BatchNormRule& rule, const Channels& shape, bool training, const float* parameters,
-                    float* buffers, const float* in, ChannelFactors* factors, float* out,
-                    const Stream& stream);
-/// inGradient may be null.
-void normalizationGradients(const Channels& shape, const float* parameters, const float* in,
-                            const float* outGradient, ChannelFactors* factors, float* parameterGradient,
-                            float* inGradient, const Stream& stream);
+/// factors: one a channel.
+void normalizeBatch(const BatchNormRule& rule, const Channels& shape, bool training,
+                    const ChannelParameters& parameters, const float* in, ChannelFactors* factors,
+                    const Numbers& out, const Stream& stream);
+/// inGradient may have no memory.
+void normalizationGradients(const Channels& shape, const ChannelParameters& parameters, const float* in,
+                            const float* outGradient, ChannelFactors* factors, float* weightGradient,
+                            float* biasGradient, const Numbers& inGradient, const Stream& stream);
 
 /// Parts in which the gradient's squares are summed up.
 inline constexpr std::size_t normParts = 256;
 
-/// A step for all parameters. slots: two pointers, null where the optimizer has fewer. squares: room for
-/// normParts numbers.
+/// A step for all parameters. shortValues: the same as bf16, or null. slots: two pointers, null where the
+/// optimizer has fewer. squares: room for normParts numbers.
 struct OptimizerArrays {
   std::size_t parameters;
   float* values;
+  Bf16* shortValues;
   const float* gradient;
   float *firstSlots, *secondSlots;
   double* squares;

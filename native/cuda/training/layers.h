@@ -9,31 +9,36 @@
 
 #include "../device.h"
 #include "../interface.h"
+#include "dnn.h"
 #include "kernels.h"
+#include "numbers.h"
 #include "products.h"
 
 namespace neural_lsh::cuda {
-
-/// cuDNN, for one stream.
-class Dnn;
-std::shared_ptr<const Dnn> makeDnn(const Stream& stream);
 
 /// What all layers use.
 struct LayerContext {
   const Stream& stream;
   const Multiplier& multiplier;
-  const Batch* batch;  // of the device
-  NlshPrecision precision;
+  const Dnn& dnn;
+  const Batch* batch;   // of the device
+  NumberType operands;  // what products and convolutions read
   bool deterministic;
-  std::shared_ptr<const Dnn> dnn;  // null where no layer asks for it
+  std::uint64_t seed;  // of what is drawn where that is false
 };
 
-/// A layer's arrays on the device. inGradient: null where nobody asks for it; bias: null where there is none.
+/// A layer's arrays on the device. Products and convolutions find `operands` in `in` and outGradient, all
+/// others floats; each writes `out` and inGradient in the type that those have. in and out of a layer that
+/// has no weights are equally wide and have the same stride, as have their gradients.
 struct Place {
   std::size_t maxRows;
-  float *in, *out;
-  float *outGradient, *inGradient;
-  float *weight, *bias, *weightGradient, *biasGradient, *buffers;
+  Numbers in, out;
+  Numbers outGradient, inGradient;       // inGradient without memory where nobody asks for it
+  float *weight, *bias;                  // bias: null where there is none
+  Bf16 *shortWeight, *shortBias;         // the same as bf16; null where no product reads that
+  float *weightGradient, *biasGradient;  // the second as far behind the first as the bias is
+  std::size_t extent;                    // of weight and bias together, with what is between them
+  float *runningMean, *runningVariance;  // of batch norm
 };
 
 class Layer {
@@ -60,14 +65,16 @@ class Linear final : public Layer {
  private:
   /// How a number of rows is gone about.
   struct Plan {
-    std::unique_ptr<Product> forward, weightGradient, inGradient;
-    Along alongForward = Along::nothing, alongWeights = Along::nothing;
+    std::unique_ptr<FusedProduct> forward, weightGradient, inGradient;
+    bool hasMask = false;       // of the ReLU, since it went forward
     bool reluIsUndone = false;  // on the way back, by the layer behind
   };
 
   Plan& planFor(std::size_t rows);
-  void planForward(Plan& plan, std::size_t rows);
-  void planBackward(Plan& plan, std::size_t rows);
+  std::unique_ptr<FusedProduct> forwardProduct(std::size_t rows) const;
+  std::unique_ptr<FusedProduct> weightProduct(std::size_t rows) const;
+  std::unique_ptr<FusedProduct> inputProduct(std::size_t rows, bool appliesMask) const;
+  Operand weight() const;
 
   LayerContext context_;
   Place place_;
@@ -82,8 +89,11 @@ class Linear final : public Layer {
 /// All others; `number`: of the layer in its network.
 std::unique_ptr<Layer> makeLayer(const LayerContext& context, const NlshLayer& layer, std::size_t number,
                                  const Place& place);
-/// By cuDNN, which the context must have.
 std::unique_ptr<Layer> makeConvolution(const LayerContext& context, const NlshLayer& layer,
                                        const Place& place);
+std::unique_ptr<Layer> makePool(const LayerContext& context, const NlshLayer& layer, const Place& place);
+std::unique_ptr<Layer> makeBatchNorm(const LayerContext& context, const NlshLayer& layer, const Place& place);
+std::unique_ptr<Layer> makeDropout(const LayerContext& context, const NlshLayer& layer, std::size_t number,
+                                   const Place& place);
 
 }  // namespace neural_lsh::cuda

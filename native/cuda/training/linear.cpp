@@ -1,18 +1,21 @@
-#include <array>
-#include <span>
+#include <utility>
+#include <vector>
 
+#include "../alignment.h"
 #include "layers.h"
 
 namespace neural_lsh::cuda {
 namespace {
 
 /// What may be done along with the product, the most first; the rest is done by kernels of ours.
-std::span<const Along> waysForward(bool bias, bool relu) {
-  static constexpr std::array withBias = {Along::addVectorReluAndMask, Along::addVectorAndRelu,
-                                          Along::addVector, Along::nothing};
-  static constexpr std::array withoutBias = {Along::reluAndMask, Along::relu, Along::nothing};
-  const std::span<const Along> ways = bias ? std::span<const Along>(withBias) : withoutBias;
-  return ways.subspan(relu ? 0 : 2);
+std::vector<Along> waysForward(bool bias, bool relu) {
+  std::vector<Along> ways;
+  if (relu)
+    ways = bias ? std::vector{Along::addVectorReluAndMask, Along::addVectorAndRelu}
+                : std::vector{Along::reluAndMask, Along::relu};
+  if (bias) ways.push_back(Along::addVector);
+  ways.push_back(Along::nothing);
+  return ways;
 }
 
 bool addsVector(Along along) {
@@ -37,81 +40,89 @@ Linear::Linear(const LayerContext& context, const NlshLayer& layer, const Place&
       inputs_(layer.in.channels),
       outputs_(layer.out.channels),
       relu_(relu),
-      before_(place.inGradient ? before : nullptr),
+      before_(place.inGradient.data ? before : nullptr),
       mask_(relu ? maskBytes(place.maxRows, outputs_) : 0),
       columnParts_(place.bias ? columnParts * outputs_ : 0) {}
 
+Operand Linear::weight() const {
+  const std::size_t stride = roundUpToOperands(inputs_);
+  if (place_.shortWeight) return {{place_.shortWeight, NumberType::bfloat16, stride}, outputs_, inputs_};
+  return {floatsAt(place_.weight, stride), outputs_, inputs_};
+}
+
 Linear::Plan& Linear::planFor(std::size_t rows) {
-  const auto [found, isNew] = plans_.try_emplace(rows);
-  if (isNew) {
-    planForward(found->second, rows);
-    planBackward(found->second, rows);
-  }
-  return found->second;
+  Plan& plan = plans_[rows];
+  if (!plan.forward) plan.forward = forwardProduct(rows);
+  return plan;
 }
 
-void Linear::planForward(Plan& plan, std::size_t rows) {
-  for (const Along along : waysForward(place_.bias != nullptr, relu_)) {
-    plan.alongForward = along;
-    plan.forward = findProduct(context_.multiplier, {.left = {place_.in, rows, inputs_},
-                                                     .right = {place_.weight, outputs_, inputs_},
-                                                     .out = {place_.out, rows, outputs_},
-                                                     .transposeRight = true,
-                                                     .along = along,
-                                                     .vector = addsVector(along) ? place_.bias : nullptr,
-                                                     .mask = makesMask(along) ? mask_.data() : nullptr});
-    if (plan.forward) return;
-  }
+std::unique_ptr<FusedProduct> Linear::forwardProduct(std::size_t rows) const {
+  const bool isShort = place_.out.type == NumberType::bfloat16;
+  void* const bias = isShort ? static_cast<void*>(place_.shortBias) : place_.bias;
+  std::vector<ProductPlan> ways;
+  for (const Along along : waysForward(place_.bias != nullptr, relu_))
+    ways.push_back({.left = {place_.in, rows, inputs_},
+                    .right = weight(),
+                    .out = {place_.out, rows, outputs_},
+                    .transposeRight = true,
+                    .along = along,
+                    .vector = addsVector(along) ? bias : nullptr,
+                    .mask = makesMask(along) ? mask_.data() : nullptr});
+  return std::make_unique<FusedProduct>(context_.multiplier, std::move(ways));
 }
 
-void Linear::planBackward(Plan& plan, std::size_t rows) {
-  ProductPlan weights{.left = {place_.outGradient, rows, outputs_},
-                      .right = {place_.in, rows, inputs_},
-                      .out = {place_.weightGradient, outputs_, inputs_},
-                      .transposeLeft = true};
+std::unique_ptr<FusedProduct> Linear::weightProduct(std::size_t rows) const {
+  const Operand gradient{floatsAt(place_.weightGradient, roundUpToOperands(inputs_)), outputs_, inputs_};
+  const ProductPlan plain{.left = {place_.outGradient, rows, outputs_},
+                          .right = {place_.in, rows, inputs_},
+                          .out = gradient,
+                          .transposeLeft = true};
+  std::vector<ProductPlan> ways;
   if (place_.bias) {
-    weights.along = plan.alongWeights = Along::sumRows;
-    weights.vector = place_.biasGradient;
-    plan.weightGradient = findProduct(context_.multiplier, weights);
+    ways.push_back(plain);
+    ways.back().along = Along::sumRows;
+    ways.back().vector = place_.biasGradient;
   }
-  if (!plan.weightGradient) {
-    weights.along = plan.alongWeights = Along::nothing;
-    weights.vector = nullptr;
-    plan.weightGradient = findProduct(context_.multiplier, weights);
+  ways.push_back(plain);
+  return std::make_unique<FusedProduct>(context_.multiplier, std::move(ways));
+}
+
+std::unique_ptr<FusedProduct> Linear::inputProduct(std::size_t rows, bool appliesMask) const {
+  const ProductPlan plain{.left = {place_.outGradient, rows, outputs_},
+                          .right = weight(),
+                          .out = {place_.inGradient, rows, inputs_}};
+  std::vector<ProductPlan> ways;
+  if (appliesMask) {
+    ways.push_back(plain);
+    ways.back().along = Along::applyMask;
+    ways.back().mask = before_->mask_.data();
   }
-  if (!place_.inGradient) return;
-  ProductPlan inputs{.left = {place_.outGradient, rows, outputs_},
-                     .right = {place_.weight, outputs_, inputs_},
-                     .out = {place_.inGradient, rows, inputs_}};
-  if (before_ && makesMask(before_->planFor(rows).alongForward)) {
-    inputs.along = Along::applyMask;
-    inputs.mask = before_->mask_.data();
-    plan.inGradient = findProduct(context_.multiplier, inputs);
-    before_->planFor(rows).reluIsUndone = plan.inGradient != nullptr;
-  }
-  if (plan.inGradient) return;
-  inputs.along = Along::nothing;
-  inputs.mask = nullptr;
-  plan.inGradient = findProduct(context_.multiplier, inputs);
+  ways.push_back(plain);
+  return std::make_unique<FusedProduct>(context_.multiplier, std::move(ways));
 }
 
 void Linear::forward(std::size_t rows, bool) {
-  const Plan& plan = planFor(rows);
-  plan.forward->run(context_.stream);
-  const float* const bias = addsVector(plan.alongForward) ? nullptr : place_.bias;
-  const bool relu = relu_ && !doesRelu(plan.alongForward);
+  Plan& plan = planFor(rows);
+  const Along along = plan.forward->run(context_.stream);
+  plan.hasMask = makesMask(along);
+  const float* const bias = addsVector(along) ? nullptr : place_.bias;
+  const bool relu = relu_ && !doesRelu(along);
   if (bias || relu) addBias(place_.out, rows, outputs_, bias, relu, context_.stream);
 }
 
 void Linear::backward(std::size_t rows) {
-  const Plan& plan = planFor(rows);
+  Plan& plan = planFor(rows);
   if (relu_ && !plan.reluIsUndone)
-    activationGradients({NLSH_RELU}, place_.out, place_.outGradient, rows * outputs_, place_.outGradient,
-                        context_.stream);
-  plan.weightGradient->run(context_.stream);
-  if (place_.bias && plan.alongWeights != Along::sumRows)
+    activationGradients({NLSH_RELU}, place_.out, place_.outGradient, rows * place_.out.stride,
+                        place_.outGradient, context_.stream);
+  if (!plan.weightGradient) plan.weightGradient = weightProduct(rows);
+  if (plan.weightGradient->run(context_.stream) != Along::sumRows && place_.bias)
     sumColumns(place_.outGradient, rows, outputs_, columnParts_.data(), place_.biasGradient, context_.stream);
-  if (plan.inGradient) plan.inGradient->run(context_.stream);
+  if (!place_.inGradient.data) return;
+  Plan* const before = before_ ? &before_->planFor(rows) : nullptr;
+  if (!plan.inGradient) plan.inGradient = inputProduct(rows, before && before->hasMask);
+  const Along along = plan.inGradient->run(context_.stream);
+  if (before) before->reluIsUndone = along == Along::applyMask;
 }
 
 }  // namespace neural_lsh::cuda

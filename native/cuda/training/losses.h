@@ -49,109 +49,111 @@ NLSH_BOTH void fillShares(const Lanes& lanes, const RowTarget& target, std::size
   forOwnedEntries(lanes, target, [&](std::size_t bin) { shares[bin] += share; });
 }
 
+/// A row that leaves the network.
+struct RowOutputs {
+  const float* logits;
+  float* logProbabilities;  // their log-softmax, which may be used up; null where the loss needs none
+  std::size_t bins;
+};
+
 /// sum_c a_c (-log p_c) with a_c = weight_c ((1 - smoothing) share_c + smoothing / bins), whose gradient is
 /// (sum of a) p - a.
 template <typename Lanes>
-NLSH_BOTH double crossEntropy(const Lanes& lanes, const LossRule& rule, const float* logits, std::size_t bins,
-                              const RowTarget& target, float gradientScale, float* gradient) {
-  const float largest = largestOf(lanes, logits, bins);
-  const double smoothed = rule.labelSmoothing / static_cast<double>(bins);
+NLSH_BOTH double crossEntropy(const Lanes& lanes, const LossRule& rule, const RowOutputs& row,
+                              const RowTarget& target, float gradientScale, const Numbers& gradient) {
+  float* const values = row.logProbabilities;  // which become the gradient
+  const double smoothed = rule.labelSmoothing / static_cast<double>(row.bins);
   const double share = (1 - rule.labelSmoothing) * static_cast<double>(target.share());
-  double total = 0, below = 0, sum = 0;  // sums of a, of a (largest - logit), and of the exponentials
+  double total = 0, loss = 0;  // sums of a, and of a (-log p)
   const auto add = [&](double part, std::size_t bin) {
     total += part;
-    below += part * (static_cast<double>(largest) - logits[bin]);
+    loss -= part * values[bin];
   };
   forOwnedEntries(lanes, target, [&](std::size_t bin) { add(rule.weight(bin) * share, bin); });
-  forOwned(lanes, bins, [&](std::size_t bin) {
-    if (smoothed > 0) add(rule.weight(bin) * smoothed, bin);
-    gradient[bin] = std::exp(logits[bin] - largest);
-    sum += gradient[bin];
-  });
+  if (smoothed > 0)
+    forOwned(lanes, row.bins, [&](std::size_t bin) { add(rule.weight(bin) * smoothed, bin); });
   total = lanes.sum(total);
-  below = lanes.sum(below);
-  sum = lanes.sum(sum);
 
-  const auto scale = static_cast<float>(gradientScale * total / sum);
-  forOwned(lanes, bins, [&](std::size_t bin) {
-    gradient[bin] *= scale;
-    if (smoothed > 0) gradient[bin] -= static_cast<float>(rule.weight(bin) * smoothed) * gradientScale;
+  const auto scale = static_cast<float>(gradientScale * total);
+  forOwned(lanes, row.bins, [&](std::size_t bin) {
+    values[bin] = std::exp(values[bin]) * scale;
+    if (smoothed > 0) values[bin] -= static_cast<float>(rule.weight(bin) * smoothed) * gradientScale;
   });
   forOwnedEntries(lanes, target, [&](std::size_t bin) {
-    gradient[bin] -= static_cast<float>(rule.weight(bin) * share) * gradientScale;
+    values[bin] -= static_cast<float>(rule.weight(bin) * share) * gradientScale;
   });
-  return total * std::log(sum) + below;
+  forOwned(lanes, row.bins, [&](std::size_t bin) { gradient.put(bin, values[bin]); });
+  return lanes.sum(loss);
 }
 
 /// log(1 + exp(x)) of a bin that is not in the target, log(1 + exp(-x)) of one that is.
 template <typename Lanes>
-NLSH_BOTH double binaryCrossEntropy(const Lanes& lanes, const LossRule& rule, const float* logits,
-                                    std::size_t bins, const RowTarget& target, float gradientScale,
-                                    float* gradient, float* shares) {
-  fillShares(lanes, target, bins, shares);
+NLSH_BOTH double binaryCrossEntropy(const Lanes& lanes, const LossRule& rule, const RowOutputs& row,
+                                    const RowTarget& target, float gradientScale, const Numbers& gradient,
+                                    float* shares) {
+  fillShares(lanes, target, row.bins, shares);
   double sum = 0;
-  forOwned(lanes, bins, [&](std::size_t bin) {
+  forOwned(lanes, row.bins, [&](std::size_t bin) {
     const float inTarget = shares[bin] > 0 ? 1 : 0;
-    const float x = logits[bin], small = std::exp(-std::abs(x));
+    const float x = row.logits[bin], small = std::exp(-std::abs(x));
     const float probability = (x >= 0 ? 1 : small) / (1 + small);
     const float wrong = inTarget > 0 ? -x : x;
     const double weight = rule.weight(bin);
     sum += weight * ((wrong < 0 ? 0 : wrong) + std::log(1.0 + small));
-    gradient[bin] = static_cast<float>(weight) * (probability - inTarget) * gradientScale;
+    gradient.put(bin, static_cast<float>(weight) * (probability - inTarget) * gradientScale);
   });
   return lanes.sum(sum);
 }
 
 /// Distance of the probabilities from the shares, squared or absolute.
 template <typename Lanes>
-NLSH_BOTH double probabilityError(const Lanes& lanes, const LossRule& rule, const float* logits,
-                                  std::size_t bins, const RowTarget& target, float gradientScale,
-                                  float* gradient, float* shares) {
+NLSH_BOTH double probabilityError(const Lanes& lanes, const LossRule& rule, const RowOutputs& row,
+                                  const RowTarget& target, float gradientScale, const Numbers& gradient,
+                                  float* shares) {
   const bool squared = rule.type == NLSH_MEAN_SQUARED_ERROR;
-  fillShares(lanes, target, bins, shares);
-  const float largest = largestOf(lanes, logits, bins);
-  double exponentials = 0;
-  forOwned(lanes, bins, [&](std::size_t bin) {
-    gradient[bin] = std::exp(logits[bin] - largest);
-    exponentials += gradient[bin];
-  });
-  const auto scale = static_cast<float>(1 / lanes.sum(exponentials));
+  float* const probabilities = row.logProbabilities;
+  fillShares(lanes, target, row.bins, shares);
   const auto slope = [&](std::size_t bin, float difference) {
     const auto sign = static_cast<float>((difference > 0) - (difference < 0));
     return static_cast<float>(rule.weight(bin)) * (squared ? 2 * difference : sign);
   };
   double sum = 0, mean = 0;  // of the errors, and of their slopes over the probabilities
-  forOwned(lanes, bins, [&](std::size_t bin) {
-    const float probability = gradient[bin] *= scale, difference = probability - shares[bin];
+  forOwned(lanes, row.bins, [&](std::size_t bin) {
+    const float probability = probabilities[bin] = std::exp(probabilities[bin]);
+    const float difference = probability - shares[bin];
     sum += rule.weight(bin) * (squared ? difference * difference : std::abs(difference));
     mean += probability * slope(bin, difference);
   });
   mean = lanes.sum(mean);
-  forOwned(lanes, bins, [&](std::size_t bin) {
-    const float probability = gradient[bin];
-    gradient[bin] =
-        probability * (slope(bin, probability - shares[bin]) - static_cast<float>(mean)) * gradientScale;
+  forOwned(lanes, row.bins, [&](std::size_t bin) {
+    const float probability = probabilities[bin];
+    const float difference = slope(bin, probability - shares[bin]) - static_cast<float>(mean);
+    gradient.put(bin, probability * difference * gradientScale);
   });
   return lanes.sum(sum);
 }
 
-/// Whether rowLoss needs room for a number a bin.
+/// Whether rowLoss needs a number a bin for the target's shares, and whether the logits' log-softmax.
 inline bool needsShares(std::int32_t lossType) {
   return lossType != NLSH_CROSS_ENTROPY;
+}
+inline bool needsProbabilities(std::int32_t lossType) {
+  return lossType != NLSH_BINARY_CROSS_ENTROPY;
 }
 
 /// Loss of one row before the division by the normalizer, the same for all lanes; `gradient` becomes its
 /// gradient with respect to the logits times gradientScale.
 template <typename Lanes>
-NLSH_BOTH double rowLoss(const Lanes& lanes, const LossRule& rule, const float* logits, std::size_t bins,
-                         const RowTarget& target, float gradientScale, float* gradient, float* shares) {
+NLSH_BOTH double rowLoss(const Lanes& lanes, const LossRule& rule, const RowOutputs& row,
+                         const RowTarget& target, float gradientScale, const Numbers& gradient,
+                         float* shares) {
   switch (rule.type) {
     case NLSH_CROSS_ENTROPY:
-      return crossEntropy(lanes, rule, logits, bins, target, gradientScale, gradient);
+      return crossEntropy(lanes, rule, row, target, gradientScale, gradient);
     case NLSH_BINARY_CROSS_ENTROPY:
-      return binaryCrossEntropy(lanes, rule, logits, bins, target, gradientScale, gradient, shares);
+      return binaryCrossEntropy(lanes, rule, row, target, gradientScale, gradient, shares);
     default:
-      return probabilityError(lanes, rule, logits, bins, target, gradientScale, gradient, shares);
+      return probabilityError(lanes, rule, row, target, gradientScale, gradient, shares);
   }
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <string>
+#include <utility>
 
 namespace neural_lsh::cuda {
 namespace {
@@ -38,11 +39,10 @@ cublasLtEpilogue_t epilogueOf(Along along) {
 cublasComputeType_t computeTypeOf(NlshPrecision precision) {
   switch (precision) {
     case NLSH_FP32:
+    case NLSH_BF16:  // the factors' type says it
       return CUBLAS_COMPUTE_32F;
     case NLSH_TF32:
       return CUBLAS_COMPUTE_32F_FAST_TF32;
-    case NLSH_BF16:
-      return CUBLAS_COMPUTE_32F_FAST_16BF;
     default:
       throw badArgument("precision", "training has fp32, tf32 and bf16");
   }
@@ -77,10 +77,11 @@ using Description = std::unique_ptr<cublasLtMatmulDescOpaque_t, DestroyDescripti
 using Preference = std::unique_ptr<cublasLtMatmulPreferenceOpaque_t, DestroyPreference>;
 
 /// cuBLASLt counts by columns: to it, a row-major matrix is its transpose.
-Layout layoutOf(const FloatMatrix& matrix) {
+Layout layoutOf(const Operand& matrix) {
   cublasLtMatrixLayout_t layout = nullptr;
-  NLSH_CHECK(cublasLtMatrixLayoutCreate(&layout, CUDA_R_32F, matrix.columns, matrix.rows,
-                                        static_cast<std::int64_t>(matrix.columns)));
+  const cudaDataType_t type = matrix.numbers.type == NumberType::float32 ? CUDA_R_32F : CUDA_R_16BF;
+  NLSH_CHECK(cublasLtMatrixLayoutCreate(&layout, type, matrix.columns, matrix.rows,
+                                        static_cast<std::int64_t>(matrix.numbers.stride)));
   return Layout(layout);
 }
 
@@ -103,7 +104,7 @@ Description descriptionOf(const Multiplier& multiplier, const ProductPlan& plan)
   set(description, CUBLASLT_MATMUL_DESC_TRANSA, operation(plan.transposeRight));
   set(description, CUBLASLT_MATMUL_DESC_TRANSB, operation(plan.transposeLeft));
   set(description, CUBLASLT_MATMUL_DESC_EPILOGUE, epilogueOf(plan.along));
-  if (plan.vector) set(description, CUBLASLT_MATMUL_DESC_BIAS_POINTER, plan.vector);
+  if (plan.vector) set(description, CUBLASLT_MATMUL_DESC_BIAS_POINTER, plan.vector);  // of the result's type
   if (plan.mask) {
     set(description, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, plan.mask);
     set(description, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD,
@@ -118,10 +119,10 @@ Preference preferenceFor(const Multiplier& multiplier, const ProductPlan& plan) 
   Preference preference(made);
   const std::size_t workspace = multiplier.workspace().bytes();
   set(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, workspace);
-  set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, alignmentOf(plan.right.data));
-  set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, alignmentOf(plan.left.data));
-  set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, alignmentOf(plan.out.data));
-  set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, alignmentOf(plan.out.data));
+  set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, alignmentOf(plan.right.numbers.data));
+  set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, alignmentOf(plan.left.numbers.data));
+  set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, alignmentOf(plan.out.numbers.data));
+  set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, alignmentOf(plan.out.numbers.data));
   return preference;
 }
 
@@ -145,12 +146,17 @@ class LtProduct final : public Product {
     return status == CUBLAS_STATUS_SUCCESS && found > 0 && choice_.state == CUBLAS_STATUS_SUCCESS;
   }
 
-  void run(const Stream& stream) const override {
+  bool run(const Stream& stream) const override {
     constexpr float one = 1, zero = 0;
     const DeviceArray<std::byte>& workspace = multiplier_.workspace();
-    NLSH_CHECK(cublasLtMatmul(multiplier_.handle(), description_.get(), &one, plan_.right.data, right_.get(),
-                              plan_.left.data, left_.get(), &zero, plan_.out.data, out_.get(), plan_.out.data,
-                              out_.get(), &choice_.algo, workspace.data(), workspace.bytes(), stream));
+    void* const out = plan_.out.numbers.data;
+    const cublasStatus_t status =
+        cublasLtMatmul(multiplier_.handle(), description_.get(), &one, plan_.right.numbers.data, right_.get(),
+                       plan_.left.numbers.data, left_.get(), &zero, out, out_.get(), out, out_.get(),
+                       &choice_.algo, workspace.data(), workspace.bytes(), stream);
+    if (status == CUBLAS_STATUS_NOT_SUPPORTED && plan_.along != Along::nothing) return false;
+    check(status, "cublasLtMatmul");
+    return true;
   }
 
  private:
@@ -180,6 +186,16 @@ std::unique_ptr<Product> findProduct(const Multiplier& multiplier, const Product
   if (plan.along != Along::nothing) return nullptr;
   throw Failure(NLSH_FAILED, "cublasLtMatmulAlgoGetHeuristic: no way to multiply for " +
                                  std::to_string(plan.out.rows) + " x " + std::to_string(plan.out.columns));
+}
+
+FusedProduct::FusedProduct(const Multiplier& multiplier, std::vector<ProductPlan> ways)
+    : multiplier_(multiplier), ways_(std::move(ways)) {}
+
+Along FusedProduct::run(const Stream& stream) {
+  for (;; ++way_, product_.reset()) {
+    if (!product_) product_ = findProduct(multiplier_, ways_[way_]);
+    if (product_ && product_->run(stream)) return ways_[way_].along;
+  }
 }
 
 }  // namespace neural_lsh::cuda

@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "../qualifiers.h"
+#include "numbers.h"
 #include "random.h"
 
 namespace neural_lsh::cuda {
@@ -21,13 +22,6 @@ NLSH_BOTH bool owns(const Lanes& lanes, std::size_t i) {
   return i % Lanes::count == lanes.index();
 }
 
-template <typename Lanes>
-NLSH_BOTH float largestOf(const Lanes& lanes, const float* values, std::size_t count) {
-  float largest = -INFINITY;
-  forOwned(lanes, count, [&](std::size_t i) { largest = values[i] > largest ? values[i] : largest; });
-  return lanes.largest(largest);
-}
-
 /// As cpu/classifier/input-transform.h; noise: the deviation of what is added to it, drawn from Random(seed).
 struct InputRule {
   const float *mean, *scale;
@@ -37,7 +31,7 @@ struct InputRule {
 
 template <typename Lanes>
 NLSH_BOTH void transformRow(const Lanes& lanes, const InputRule& rule, const float* row, std::size_t inputs,
-                            std::uint64_t seed, float* out) {
+                            std::uint64_t seed, const Numbers& out) {
   double squared = 0;
   if (rule.unitLength) {
     forOwned(lanes, inputs, [&](std::size_t c) { squared += static_cast<double>(row[c]) * row[c]; });
@@ -49,33 +43,15 @@ NLSH_BOTH void transformRow(const Lanes& lanes, const InputRule& rule, const flo
     return (value - rule.mean[c]) * rule.scale[c];
   };
   if (rule.noise == 0) {
-    forOwned(lanes, inputs, [&](std::size_t c) { out[c] = transformed(c); });
+    forOwned(lanes, inputs, [&](std::size_t c) { out.put(c, transformed(c)); });
     return;
   }
   forOwned(lanes, (inputs + 1) / 2, [&](std::size_t pair) {
     const auto [first, second] = normalsOf(seed, pair);
     const std::size_t c = 2 * pair;
-    out[c] = transformed(c) + static_cast<float>(rule.noise * first);
-    if (c + 1 < inputs) out[c + 1] = transformed(c + 1) + static_cast<float>(rule.noise * second);
+    out.put(c, transformed(c) + static_cast<float>(rule.noise * first));
+    if (c + 1 < inputs) out.put(c + 1, transformed(c + 1) + static_cast<float>(rule.noise * second));
   });
-}
-
-template <typename Lanes>
-NLSH_BOTH void softmaxRow(const Lanes& lanes, const float* in, std::size_t count, float* out) {
-  const float largest = largestOf(lanes, in, count);
-  float sum = 0;
-  forOwned(lanes, count, [&](std::size_t i) { sum += out[i] = std::exp(in[i] - largest); });
-  sum = lanes.sum(sum);
-  forOwned(lanes, count, [&](std::size_t i) { out[i] /= sum; });
-}
-
-template <typename Lanes>
-NLSH_BOTH void softmaxGradientRow(const Lanes& lanes, const float* out, const float* outGradient,
-                                  std::size_t count, float* inGradient) {
-  float mean = 0;
-  forOwned(lanes, count, [&](std::size_t i) { mean += out[i] * outGradient[i]; });
-  mean = lanes.sum(mean);
-  forOwned(lanes, count, [&](std::size_t i) { inGradient[i] = out[i] * (outGradient[i] - mean); });
 }
 
 /// How many of the values come before number `index` when the largest come first, ties by smaller number.

@@ -34,6 +34,13 @@ void checkRequest(const NlshTrainingRequest& request) {
     throw badArgument("network", "must lead from the dimensions to the bins");
   if (request.vectors.rows == 0 || request.batch_rows == 0)
     throw badArgument("batchSize", "must be at least 1, as must be the vectors");
+  constexpr int firstWithBf16 = 8;  // Ampere
+  if (request.precision == NLSH_BF16 && deviceLimits(request.device).major < firstWithBf16)
+    throw badArgument("precision", "'bf16' takes a GPU of compute capability 8.0 or newer; use 'fp32'");
+}
+
+NumberType operandsOf(const NlshTrainingRequest& request) {
+  return request.precision == NLSH_BF16 ? NumberType::bfloat16 : NumberType::float32;
 }
 
 std::size_t rowsAtOnce(const NlshTrainingRequest& request) {
@@ -48,8 +55,8 @@ std::size_t rowsAtOnce(const NlshTrainingRequest& request) {
 
 std::unique_ptr<Training> Training::open(const NlshTrainingRequest& request) {
   checkDevice(request.device);
-  checkRequest(request);
   const DeviceGuard guard(request.device);
+  checkRequest(request);
   return std::unique_ptr<Training>(new Training(request));
 }
 
@@ -62,13 +69,15 @@ Training::Training(const NlshTrainingRequest& request)
       probes_(request.monitored_probes),
       noise_(request.input_noise),
       hasNeighbors_(request.neighbors != nullptr && request.neighbors_per_row > 0),
+      recordsSteps_(request.records_steps != 0),
       multiplier_(static_cast<NlshPrecision>(request.precision)),
+      dnn_(stream_),
       batch_(1),
       batches_(uploadBatches),
       network_(layersOf(request), capacity_,
-               {stream_, multiplier_, batch_.data(), static_cast<NlshPrecision>(request.precision),
-                request.deterministic != 0, nullptr}),
-      slotValues_(slots_ * network_.layout().deviceSize()),
+               {stream_, multiplier_, dnn_, batch_.data(), operandsOf(request), request.deterministic != 0,
+                request.seed}),
+      slotValues_(slots_ * network_.parameterLayout().deviceSize()),
       losses_(capacity_),
       squares_(normParts),
       targets_(capacity_ * (request.soft_labels + 1)),
@@ -80,11 +89,25 @@ Training::Training(const NlshTrainingRequest& request)
       pinnedBatches_(uploadBatches),
       pinnedSums_(1) {
   if (needsShares(request.loss.type)) shares_.require(capacity_ * request.bins);
-  if (slotValues_.size() > 0) fillZeros(slotValues_.data(), slotValues_.size(), stream_);
+  const std::size_t stride = network_.outputs().stride;
+  if (needsProbabilities(request.loss.type)) {
+    logProbabilities_.require(capacity_ * stride);
+    const NlshShape shape{request.bins, 1, 1};
+    logSoftmax_ = std::make_unique<Softmax>(dnn_, CUDNN_SOFTMAX_LOG, shape, stride);
+  }
+  fillZeros(slotValues_.data(), slotValues_.size(), stream_);
   bringSet(request);
   input_ = {inputMean_.data(), inputScale_.data(), request.unit_length != 0, 0};
   const LossRule rule{request.loss.type, request.loss.label_smoothing, classWeights_.data()};
-  judgement_ = {rule, targets_.data(), shares_.data(), losses_.data(), hits_.data(), neighborsFound_.data()};
+  judgement_ = {rule,
+                network_.outputs().floats(),
+                logProbabilities_.data(),
+                stride,
+                targets_.data(),
+                shares_.data(),
+                losses_.data(),
+                hits_.data(),
+                neighborsFound_.data()};
   stream_.synchronize();
 }
 
@@ -168,13 +191,24 @@ NlshScore Training::train(const NlshBatches& batches, const Watch& watch) {
 
 void Training::step(std::size_t rows) {
   Steps& steps = recorded_[rows];
-  if (!steps.wasDone) {
+  if (!steps.wasDone || !recordsSteps_) {
     runStep(rows);
     steps.wasDone = true;
     return;
   }
-  if (!steps.recording) steps.recording = std::make_unique<Recording>(stream_, [&] { runStep(rows); });
+  if (!steps.recording && !record(steps, rows)) return runStep(rows);
   steps.recording->repeat();
+}
+
+/// False where something in the step cannot be recorded; then nothing is any more, and nothing was done.
+bool Training::record(Steps& steps, std::size_t rows) {
+  try {
+    steps.recording = std::make_unique<Recording>(stream_, [&] { runStep(rows); });
+  } catch (const Failure& failure) {
+    if (failure.status() != NLSH_FAILED) throw;
+    recordsSteps_ = false;
+  }
+  return recordsSteps_;
 }
 
 void Training::runStep(std::size_t rows) {
@@ -182,12 +216,13 @@ void Training::runStep(std::size_t rows) {
   network_.forward(rows, true);
   judgeRows(rows, false);
   network_.backward(rows);
-  const std::size_t parameters = network_.layout().deviceSize();
+  const std::size_t parameters = network_.parameterLayout().deviceSize();
   const auto slot = [&](std::size_t number) {
     return number < slots_ ? slotValues_.data() + number * parameters : nullptr;
   };
   stepOptimizer(optimizerRuleOf(optimizer_), optimizer_.clip_norm, batch_.data(),
-                {parameters, network_.parameters(), network_.gradient(), slot(0), slot(1), squares_.data()},
+                {parameters, network_.parameters(), network_.shortParameters(), network_.gradient(), slot(0),
+                 slot(1), squares_.data()},
                 stream_);
 }
 
@@ -198,10 +233,11 @@ void Training::gather(std::size_t rows, double noise) {
 }
 
 void Training::judgeRows(std::size_t rows, bool withNeighbors) {
-  if (withNeighbors) countNeighbors(set_, judgement_, atWork(rows), network_.outputs(), probes_, stream_);
+  if (withNeighbors) countNeighbors(set_, judgement_, atWork(rows), probes_, stream_);
   fillTargets(set_, atWork(rows), targets_.data(), stream_);
   addNormalizer(set_, judgement_, rows, sums_.data(), stream_);
-  judge(set_, judgement_, atWork(rows), network_.outputs(), network_.outputGradient(), sums_.data(), stream_);
+  if (logSoftmax_) logSoftmax_->forward(rows, judgement_.logits, judgement_.logProbabilities);
+  judge(set_, judgement_, atWork(rows), network_.outputGradient(), sums_.data(), stream_);
   addJudgement(judgement_, rows, withNeighbors, sums_.data(), stream_);
 }
 
@@ -217,8 +253,9 @@ NlshScore Training::score(std::span<const std::int32_t> rows, const Watch& watch
 void Training::logitsOf(std::span<const std::int32_t> rows, float* logits, const Watch& watch) {
   const DeviceGuard guard(device_);
   forPasses(rows, watch, [&](std::size_t first, std::size_t count) {
-    NLSH_CHECK(cudaMemcpyAsync(logits + first * set_.bins, network_.outputs(),
-                               count * set_.bins * sizeof(float), cudaMemcpyDeviceToHost, stream_));
+    const std::size_t bytes = set_.bins * sizeof(float), pitch = judgement_.stride * sizeof(float);
+    NLSH_CHECK(cudaMemcpy2DAsync(logits + first * set_.bins, bytes, judgement_.logits, pitch, bytes, count,
+                                 cudaMemcpyDeviceToHost, stream_));
   });
   stream_.synchronize();
 }
@@ -248,47 +285,37 @@ NlshScore Training::readSums(std::size_t rows) {
   return {sums.loss, sums.normalizer, sums.hits, rows, sums.neighborsFound, 0};
 }
 
-/// From and to memory that is not pinned: waits.
-void Training::read(const float* there, std::size_t count, float* here) const {
-  if (count == 0) return;
-  copyToHost(here, there, count, stream_);
-  stream_.synchronize();
+void Training::read(const float* there, const PaddedLayout& layout, float* flat) const {
+  std::vector<float> padded(layout.deviceSize());
+  readFromDevice(padded.data(), there, padded.size(), stream_);
+  layout.toHost(padded.data(), flat);
 }
-void Training::write(float* there, std::size_t count, const float* here) {
-  if (count == 0) return;
-  copyToDevice(there, here, count, stream_);
-  stream_.synchronize();
+void Training::write(float* there, const PaddedLayout& layout, const float* flat) {
+  std::vector<float> padded(layout.deviceSize());
+  layout.toDevice(flat, padded.data());
+  writeToDevice(there, padded.data(), padded.size(), stream_);
 }
 
 void Training::readState(NlshTrainingState& state) {
   const DeviceGuard guard(device_);
-  const ParameterLayout& layout = network_.layout();
-  std::vector<float> padded(layout.deviceSize());
-  const auto readFlat = [&](const float* there, float* flat) {
-    read(there, padded.size(), padded.data());
-    layout.toHost(padded.data(), flat);
-  };
-  if (state.parameters) readFlat(network_.parameters(), state.parameters);
-  if (state.buffers) read(network_.buffers(), network_.bufferCount(), state.buffers);
-  for (std::size_t slot = 0; state.slots && slot < slots_; ++slot) {
-    readFlat(slotValues_.data() + slot * padded.size(), state.slots + slot * layout.hostSize());
-  }
+  const PaddedLayout& layout = network_.parameterLayout();
+  if (state.parameters) read(network_.parameters(), layout, state.parameters);
+  if (state.buffers) read(network_.buffers(), network_.bufferLayout(), state.buffers);
+  for (std::size_t slot = 0; state.slots && slot < slots_; ++slot)
+    read(slotValues_.data() + slot * layout.deviceSize(), layout, state.slots + slot * layout.hostSize());
   if (state.steps) *state.steps = steps_;
 }
 
 void Training::writeState(const NlshTrainingState& state) {
   const DeviceGuard guard(device_);
-  const ParameterLayout& layout = network_.layout();
-  std::vector<float> padded(layout.deviceSize());
-  const auto writeFlat = [&](float* there, const float* flat) {
-    layout.toDevice(flat, padded.data());
-    write(there, padded.size(), padded.data());
-  };
-  if (state.parameters) writeFlat(network_.parameters(), state.parameters);
-  if (state.buffers) write(network_.buffers(), network_.bufferCount(), state.buffers);
-  for (std::size_t slot = 0; state.slots && slot < slots_; ++slot) {
-    writeFlat(slotValues_.data() + slot * padded.size(), state.slots + slot * layout.hostSize());
+  const PaddedLayout& layout = network_.parameterLayout();
+  if (state.parameters) {
+    write(network_.parameters(), layout, state.parameters);
+    network_.shortenParameters(stream_);
   }
+  if (state.buffers) write(network_.buffers(), network_.bufferLayout(), state.buffers);
+  for (std::size_t slot = 0; state.slots && slot < slots_; ++slot)
+    write(slotValues_.data() + slot * layout.deviceSize(), layout, state.slots + slot * layout.hostSize());
   if (!state.steps) return;
   steps_ = *state.steps;
   momentumProduct_ = 1;

@@ -17,6 +17,7 @@
 #include "network.h"
 #include "products.h"
 #include "recording.h"
+#include "softmax.h"
 
 namespace neural_lsh::cuda {
 
@@ -50,6 +51,7 @@ class Training {
   /// Makes batch number `batch` of those uploaded the one at work.
   void begin(std::size_t batch, std::span<const std::int32_t> rows);
   void step(std::size_t rows);
+  bool record(Steps& steps, std::size_t rows);
   void runStep(std::size_t rows);
   void judgeRows(std::size_t rows, bool withNeighbors);
   /// body(number of the first row, rows), each after its pass through the network in use.
@@ -59,8 +61,8 @@ class Training {
   NlshScore readSums(std::size_t rows);
   RowsAtWork atWork(std::size_t rows) const { return {rowNumbers_.data(), batch_.data(), rows}; }
   void gather(std::size_t rows, double noise);
-  void read(const float* there, std::size_t count, float* here) const;
-  void write(float* there, std::size_t count, const float* here);
+  void read(const float* there, const PaddedLayout& layout, float* flat) const;
+  void write(float* there, const PaddedLayout& layout, const float* flat);
 
   int device_;
   NlshOptimizer optimizer_;
@@ -71,13 +73,14 @@ class Training {
   std::size_t capacity_;  // rows that pass at once
   std::size_t probes_;
   double noise_;
-  bool hasNeighbors_;
+  bool hasNeighbors_, recordsSteps_;
 
   Stream stream_;
   Multiplier multiplier_;
+  Dnn dnn_;
   DeviceArray<Batch> batch_, batches_;
   Network network_;
-  DeviceArray<float> slotValues_, inputMean_, inputScale_, vectors_, brought_, shares_;
+  DeviceArray<float> slotValues_, inputMean_, inputScale_, vectors_, brought_, logProbabilities_, shares_;
   DeviceArray<double> classWeights_, losses_, squares_;
   DeviceArray<std::int32_t> labels_, neighbors_, targets_, rowNumbers_;
   DeviceArray<std::uint32_t> hits_, neighborsFound_;
@@ -85,6 +88,7 @@ class Training {
   InputRule input_{};
   DeviceSet set_{};
   Judgement judgement_{};
+  std::unique_ptr<Softmax> logSoftmax_;  // of the logits, where the loss needs it
 
   struct Bringing {
     PinnedArray<float> memory;

@@ -17,6 +17,7 @@
 #include "../../../native/cuda/tile-selection.h"
 #include "../../../native/cuda/tiles.h"
 #include "../../../native/cuda/visits.h"
+#include "expect.h"
 #include "threads-as-lanes.h"
 
 namespace neural_lsh::cuda {
@@ -30,14 +31,6 @@ std::uint32_t below(std::uint32_t bound) {
 float uniform(float from, float to) {
   return std::uniform_real_distribution<float>(from, to)(randomBits);
 }
-
-#define EXPECT(condition)                                                            \
-  do {                                                                               \
-    if (!(condition)) {                                                              \
-      std::fprintf(stderr, "%s:%d: not true: %s\n", __FILE__, __LINE__, #condition); \
-      std::exit(1);                                                                  \
-    }                                                                                \
-  } while (false)
 
 void keysAreInOrder() {
   const std::vector<float> distances{-__builtin_huge_valf(), -1e30F, -1, -1e-40F, 0, 1e-40F, 1, 1.5F, 3e38F};

@@ -12,6 +12,7 @@
 #include "../../../native/cuda/device.cpp"
 #include "../../../native/cuda/status.cpp"
 #include "../../../native/cuda/training/kernels.cu"
+#include "expect.h"
 
 namespace neural_lsh::cuda {
 
@@ -104,12 +105,13 @@ void inputs(const Stream& stream) {
   OnDevice<float> mean(stream, numbers(trial.dimensions, -1, 1)),
       scale(stream, numbers(trial.dimensions, 1, 2));
   OnDevice<float> out(stream, std::vector<float>(trial.rows * trial.dimensions));
-  gatherInputs(trial.set, trial.atWork, {mean.data(), scale.data(), true, 0.3}, nullptr, out.data(), stream);
+  gatherInputs(trial.set, trial.atWork, {mean.data(), scale.data(), true, 0.3}, nullptr,
+               floatsAt(out.data(), trial.dimensions), stream);
   std::vector<float> expected(trial.rows * trial.dimensions);
   for (std::size_t i = 0; i < trial.rows; ++i)
     transformRow(OneLane(), {mean.before().data(), scale.before().data(), true, 0.3},
                  trial.vectors.before().data() + trial.row(i) * trial.dimensions, trial.dimensions, 11 + i,
-                 expected.data() + i * trial.dimensions);
+                 floatsAt(expected.data() + i * trial.dimensions, trial.dimensions));
   expectNear(expected, out.now(), "inputs");
 }
 
@@ -118,17 +120,25 @@ void judgement(const Stream& stream, std::int32_t type, std::size_t bins) {
   Trial trial(stream, bins);
   OnDevice<double> weights(stream, std::vector<double>(bins, 1.5)), losses(stream, std::vector<double>(rows));
   OnDevice<float> logits(stream, numbers(rows * bins, -3, 3)),
-      gradient(stream, std::vector<float>(rows * bins)), shares(stream, std::vector<float>(rows * bins));
+      logarithms(stream, numbers(rows * bins, -9, 0)), gradient(stream, std::vector<float>(rows * bins)),
+      shares(stream, std::vector<float>(rows * bins));
   OnDevice<std::int32_t> targets(stream, std::vector<std::int32_t>(rows * trial.set.targetSize()));
   OnDevice<std::uint32_t> hits(stream, std::vector<std::uint32_t>(rows)),
       found(stream, std::vector<std::uint32_t>(rows));
   OnDevice<Sums> sums(stream, {Sums{}});
-  const Judgement how{
-      {type, 0.1, weights.data()}, targets.data(), shares.data(), losses.data(), hits.data(), found.data()};
+  const Judgement how{{type, 0.1, weights.data()},
+                      logits.data(),
+                      logarithms.data(),
+                      bins,
+                      targets.data(),
+                      shares.data(),
+                      losses.data(),
+                      hits.data(),
+                      found.data()};
   fillTargets(trial.set, trial.atWork, targets.data(), stream);
-  countNeighbors(trial.set, how, trial.atWork, logits.data(), probes, stream);
+  countNeighbors(trial.set, how, trial.atWork, probes, stream);
   addNormalizer(trial.set, how, rows, sums.data(), stream);
-  judge(trial.set, how, trial.atWork, logits.data(), gradient.data(), sums.data(), stream);
+  judge(trial.set, how, trial.atWork, floatsAt(gradient.data(), bins), sums.data(), stream);
   addJudgement(how, rows, true, sums.data(), stream);
 
   const LossRule rule{type, 0.1, weights.before().data()};
@@ -140,8 +150,10 @@ void judgement(const Stream& stream, std::int32_t type, std::size_t bins) {
   for (std::size_t i = 0; i < rows; ++i) {
     const std::vector<std::int32_t> target = trial.target(i);
     const float* const row = logits.before().data() + i * bins;
-    expectedSums[0] += rowLoss(OneLane(), rule, row, bins, {target.data(), target.size()}, scale,
-                               expected.data() + i * bins, dense.data());
+    std::vector<float> used(logarithms.before().begin() + static_cast<std::ptrdiff_t>(i * bins),
+                            logarithms.before().begin() + static_cast<std::ptrdiff_t>((i + 1) * bins));
+    expectedSums[0] += rowLoss(OneLane(), rule, {row, used.data(), bins}, {target.data(), target.size()},
+                               scale, floatsAt(expected.data() + i * bins, bins), dense.data());
     const auto rank = [&](std::int32_t bin) {
       return rankOf(OneLane(), row, bins, static_cast<std::size_t>(bin));
     };
@@ -166,9 +178,12 @@ void optimizerSteps(const Stream& stream, std::size_t count) {
   OnDevice<float> values(stream, numbers(count, -1, 1)), gradient(stream, numbers(count, -1, 1)),
       first(stream, numbers(count, -1, 1)), second(stream, numbers(count, 0, 1));
   OnDevice<double> squares(stream, std::vector<double>(normParts));
+  OnDevice<Bf16> shortValues(stream, std::vector<Bf16>(count));
   const OptimizerRule rule = optimizerRuleOf(options);
   stepOptimizer(rule, options.clip_norm, batch.data(),
-                {count, values.data(), gradient.data(), first.data(), second.data(), squares.data()}, stream);
+                {count, values.data(), shortValues.data(), gradient.data(), first.data(), second.data(),
+                 squares.data()},
+                stream);
   double norm = 0;
   for (const float value : gradient.before()) norm += static_cast<double>(value) * value;
   std::vector<float> expected;
@@ -179,26 +194,32 @@ void optimizerSteps(const Stream& stream, std::size_t count) {
     expected.push_back(parameter.value);
   }
   expectNear(expected, values.now(), "a step of the optimizer");
+  std::vector<Bf16> rounded;
+  for (const float value : values.now()) rounded.push_back(toBf16(value));
+  expectNear(rounded, shortValues.now(), "its parameters as bf16");
 }
 
 void batchNorm(const Stream& stream, const Channels& shape) {
-  const std::size_t size = shape.rows * shape.channels * shape.pixels;
-  OnDevice<float> parameters(stream, numbers(2 * shape.channels, 0.5F, 2)),
-      buffers(stream, numbers(2 * shape.channels, 0, 1)), in(stream, numbers(size, -1, 3)),
-      outGradient(stream, numbers(size, -1, 1)), out(stream, std::vector<float>(size)),
-      inGradient(stream, std::vector<float>(size)), gradient(stream, std::vector<float>(2 * shape.channels));
-  DeviceArray<ChannelFactors> factors(shape.channels);
-  normalizeBatch({0.1, 1e-5}, shape, true, parameters.data(), buffers.data(), in.data(), factors.data(),
-                 out.data(), stream);
-  normalizationGradients(shape, parameters.data(), in.data(), outGradient.data(), factors.data(),
-                         gradient.data(), inGradient.data(), stream);
-  std::vector<float> right(size), back(size), running = buffers.before(), weights(2 * shape.channels);
-  for (std::size_t c = 0; c < shape.channels; ++c) {
-    const float weight = parameters.before()[c], bias = parameters.before()[shape.channels + c];
-    ChannelFactors channel = normalizerOfBatch(OneLane(), {0.1, 1e-5}, shape, c, in.before().data(), weight,
-                                               bias, running[c], running[shape.channels + c]);
-    leadBack(OneLane(), shape, c, in.before().data(), outGradient.before().data(), weight, channel,
-             weights[c], weights[shape.channels + c]);
+  const std::size_t size = shape.rows * shape.stride, count = shape.channels;
+  OnDevice<float> weight(stream, numbers(count, 0.5F, 2)), bias(stream, numbers(count, 0.5F, 2)),
+      mean(stream, numbers(count, 0, 1)), variance(stream, numbers(count, 0, 1)),
+      in(stream, numbers(size, -1, 3)), outGradient(stream, numbers(size, -1, 1)),
+      out(stream, std::vector<float>(size)), inGradient(stream, std::vector<float>(size)),
+      weightGradient(stream, std::vector<float>(count)), biasGradient(stream, std::vector<float>(count));
+  DeviceArray<ChannelFactors> factors(count);
+  const ChannelParameters parameters{weight.data(), bias.data(), mean.data(), variance.data()};
+  normalizeBatch({0.1, 1e-5}, shape, true, parameters, in.data(), factors.data(),
+                 floatsAt(out.data(), shape.stride), stream);
+  normalizationGradients(shape, parameters, in.data(), outGradient.data(), factors.data(),
+                         weightGradient.data(), biasGradient.data(),
+                         floatsAt(inGradient.data(), shape.stride), stream);
+  std::vector<float> right(size), back(size), means = mean.before(), variances = variance.before(),
+                                              weights(count), biases(count);
+  for (std::size_t c = 0; c < count; ++c) {
+    ChannelFactors channel = normalizerOfBatch(OneLane(), {0.1, 1e-5}, shape, c, in.before().data(),
+                                               weight.before()[c], bias.before()[c], means[c], variances[c]);
+    leadBack(OneLane(), shape, c, in.before().data(), outGradient.before().data(), weight.before()[c],
+             channel, weights[c], biases[c]);
     for (std::size_t i = 0; i < shape.count(); ++i) {
       const std::size_t at = shape.at(c, i);
       const float difference = in.before()[at] - channel.center;
@@ -207,18 +228,63 @@ void batchNorm(const Stream& stream, const Channels& shape) {
     }
   }
   expectNear(right, out.now(), "batch norm");
-  expectNear(running, buffers.now(), "batch norm's running statistics");
-  expectNear(weights, gradient.now(), "the gradient of batch norm's weights");
+  expectNear(means, mean.now(), "batch norm's running means");
+  expectNear(variances, variance.now(), "batch norm's running variances");
+  expectNear(weights, weightGradient.now(), "the gradient of batch norm's weights");
+  expectNear(biases, biasGradient.now(), "the gradient of batch norm's biases");
   expectNear(back, inGradient.now(), "batch norm's gradient");
 }
 
-void columns(const Stream& stream, std::size_t rows, std::size_t count) {
-  OnDevice<float> values(stream, numbers(rows * count, -1, 1)), sums(stream, std::vector<float>(count)),
-      parts(stream, std::vector<float>(columnParts * count));
-  sumColumns(values.data(), rows, count, parts.data(), sums.data(), stream);
-  std::vector<float> expected(count);
-  for (std::size_t i = 0; i < rows * count; ++i) expected[i % count] += values.before()[i];
-  expectNear(expected, sums.now(), "sums of columns");
+/// Rows of numbers on the device that lie `stride` apart, of either type.
+void stridedRows(const Stream& stream, std::size_t rows, std::size_t columns, std::size_t stride) {
+  const std::size_t size = rows * stride;
+  OnDevice<float> values(stream, numbers(size, -1, 1)), bias(stream, numbers(columns, -1, 1)),
+      sums(stream, std::vector<float>(columns)), parts(stream, std::vector<float>(columnParts * columns));
+  OnDevice<Bf16> brief(stream, std::vector<Bf16>(size)), dropped(stream, std::vector<Bf16>(size));
+  OnDevice<Batch> batch(stream, {{11, 12, 1, {}}});
+  const Numbers floats = floatsAt(values.data(), stride), shorts{brief.data(), NumberType::bfloat16, stride},
+                kept{dropped.data(), NumberType::bfloat16, stride};
+  sumColumns(floats, rows, columns, parts.data(), sums.data(), stream);
+  convert(floats, size, shorts, stream);
+  drop(droppingOf(0.5), batch.data(), 3, shorts, rows, columns, kept, stream);
+  addBias(shorts, rows, columns, bias.data(), true, stream);
+  std::vector<double> exactSums(columns);
+  std::vector<float> expected, expectedKept, found, foundKept;
+  const std::vector<Bf16> nowBrief = brief.now(), nowKept = dropped.now();
+  for (std::size_t row = 0; row < rows; ++row) {
+    for (std::size_t column = 0; column < columns; ++column) {
+      const std::size_t at = row * stride + column;
+      const float value = values.before()[at], rounded = fromBf16(toBf16(value));
+      const float sum = rounded + bias.before()[column];
+      exactSums[column] += value;
+      expected.push_back(fromBf16(toBf16(sum < 0 ? 0 : sum)));
+      expectedKept.push_back(droppingOf(0.5).apply(outputOf(12, 3), row * columns + column, rounded));
+      found.push_back(fromBf16(nowBrief[at]));
+      foundKept.push_back(fromBf16(nowKept[at]));
+    }
+  }
+  expectNear(std::vector<float>(exactSums.begin(), exactSums.end()), sums.now(), "sums of columns");
+  expectNear(expected, found, "bias and ReLU in bf16");
+  expectNear(expectedKept, foundKept, "dropout in bf16");
+}
+
+/// Against the definition: the nearest of the two bf16 numbers around it, of two as near the even one.
+void roundingToBf16() {
+  for (int trial = 0; trial < 100'000; ++trial) {
+    const auto value = bitsAs<float>(static_cast<std::uint32_t>(randomBits()));
+    const float rounded = fromBf16(toBf16(value));
+    if (value != value || std::isinf(value)) {
+      EXPECT(value != value ? rounded != rounded : rounded == value);
+      continue;
+    }
+    const auto bits = static_cast<Bf16>(bitsAs<std::uint32_t>(value) >> 16);
+    const double below = fromBf16(bits), above = bits % 0x8000 == 0x7F7F
+                                                     ? std::copysign(0x1p128, value)
+                                                     : fromBf16(static_cast<Bf16>(bits + 1));
+    const double toBelow = std::abs(value - below), toAbove = std::abs(above - value);
+    const bool isBelow = toBelow < toAbove || (toBelow == toAbove && bits % 2 == 0);
+    EXPECT(isBelow ? rounded == below : rounded == above || std::isinf(rounded));
+  }
 }
 
 }  // namespace
@@ -232,9 +298,10 @@ int main() {
        {NLSH_CROSS_ENTROPY, NLSH_BINARY_CROSS_ENTROPY, NLSH_MEAN_SQUARED_ERROR, NLSH_MEAN_ABSOLUTE_ERROR})
     for (const std::size_t bins : {3, 256, 700}) judgement(stream, type, bins);
   for (const std::size_t count : {1, 255, 1000, 70'000}) optimizerSteps(stream, count);
-  batchNorm(stream, {1, 3, 1});
-  batchNorm(stream, {50, 2, 12});
-  columns(stream, 1, 5);
-  columns(stream, 100, 300);
+  batchNorm(stream, {1, 3, 1, 16});
+  batchNorm(stream, {50, 2, 12, 24});
+  stridedRows(stream, 1, 5, 5);
+  stridedRows(stream, 100, 300, 304);
+  roundingToBf16();
   std::puts("what the kernels do is right");
 }

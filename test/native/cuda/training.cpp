@@ -7,7 +7,7 @@
 #include <random>
 #include <vector>
 
-#include "../../../native/cuda/training/images.h"
+#include "../../../native/cuda/training/channels.h"
 #include "../../../native/cuda/training/losses.h"
 #include "../../../native/cuda/training/rows.h"
 #include "threads-as-lanes.h"
@@ -60,10 +60,12 @@ void losses(std::size_t bins, std::size_t entries) {
   for (const std::int32_t type :
        {NLSH_CROSS_ENTROPY, NLSH_BINARY_CROSS_ENTROPY, NLSH_MEAN_SQUARED_ERROR, NLSH_MEAN_ABSOLUTE_ERROR}) {
     for (const double smoothing : {0.0, 0.1}) {
-      std::vector<float> shares(bins);
+      std::vector<float> shares(bins), logarithms(bins);
       const LossRule rule{type, smoothing, smoothing > 0 ? weights.data() : nullptr};
       alike("loss", bins, [&](const auto& lanes, float* gradient, Results& results) {
-        results = {rowLoss(lanes, rule, logits.data(), bins, {target.data(), entries}, 0.25F, gradient,
+        forOwned(lanes, bins, [&](std::size_t bin) { logarithms[bin] = logits[bin] - 4; });
+        const RowOutputs row{logits.data(), logarithms.data(), bins};
+        results = {rowLoss(lanes, rule, row, {target.data(), entries}, 0.25F, floatsAt(gradient, bins),
                            shares.data())};
       });
     }
@@ -72,11 +74,6 @@ void losses(std::size_t bins, std::size_t entries) {
 
 void rows(std::size_t count) {
   const std::vector<float> values = numbers(count, -2, 2), other = numbers(count, -1, 1);
-  alike("softmax", count,
-        [&](const auto& lanes, float* out, Results&) { softmaxRow(lanes, values.data(), count, out); });
-  alike("softmax's gradient", count, [&](const auto& lanes, float* out, Results&) {
-    softmaxGradientRow(lanes, values.data(), other.data(), count, out);
-  });
   std::vector<float> ties = values;
   ties[0] = ties[count - 1] = ties[count / 2] = 3;
   alike("rank", 0, [&](const auto& lanes, float*, Results& results) {
@@ -88,14 +85,14 @@ void rows(std::size_t count) {
     for (const double noise : {0.0, 0.5}) {
       const InputRule rule{other.data(), values.data(), unitLength, noise};
       alike("input", count, [&](const auto& lanes, float* out, Results&) {
-        transformRow(lanes, rule, values.data(), count, 77, out);
+        transformRow(lanes, rule, values.data(), count, 77, floatsAt(out, count));
       });
     }
   }
 }
 
 void channels(const Channels& shape) {
-  const std::size_t size = shape.rows * shape.channels * shape.pixels;
+  const std::size_t size = shape.rows * shape.stride;
   const std::vector<float> in = numbers(size, -1, 3), gradient = numbers(size, -1, 1);
   for (std::size_t channel = 0; channel < shape.channels; ++channel) {
     alike("batch norm", 6, [&](const auto& lanes, float* shared, Results& results) {
@@ -119,8 +116,8 @@ int main() {
   for (const std::size_t bins : {2, 3, 4, 5, 16, 257})
     for (const std::size_t entries : {1, 2, 51}) losses(bins, entries);
   for (const std::size_t count : {1, 2, 3, 4, 7, 100}) rows(count);
-  channels({1, 3, 1});
-  channels({5, 2, 6});
-  channels({40, 3, 1});
+  channels({1, 3, 1, 3});
+  channels({5, 2, 6, 12});
+  channels({40, 3, 1, 16});
   std::puts("the training is right");
 }

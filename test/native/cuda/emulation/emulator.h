@@ -2,11 +2,11 @@
 // be run and compared with plain loops where there is no device. The threads of a block are fibers that take
 // turns in a random order, each up to where it waits for others; what is put on a stream is done as late as
 // possible, and that of several streams in any order that their events allow: what is not waited for is seen
-// to be missing. It says nothing about speed, nor about what only a device does (its memory model within a
+// to be missing. Several threads of the host may use the device at once: each that waits does what is to be done,
+// whose ever it is, and one at a time. It says nothing about speed, nor about what only a device does (its memory model within a
 // warp, its compiler, cuBLAS itself).
 #pragma once
 
-#include <setjmp.h>
 #include <ucontext.h>
 
 #include <algorithm>
@@ -21,6 +21,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <random>
 #include <string>
 #include <tuple>
@@ -47,6 +48,18 @@ struct Dimensions {
 };
 
 inline std::mt19937 order(7);
+
+/// Held by who uses the device.
+inline std::recursive_mutex deviceMutex;
+using Turn = std::lock_guard<std::recursive_mutex>;
+
+/// A place to go back to. Not setjmp's, which a sanitizer takes for the end of all calls in between.
+using Place = void*[5];
+
+/// The sanitizer for threads counts calls and returns: what is not returned from must not be counted.
+[[noreturn]] __attribute__((noinline, no_sanitize_thread)) inline void goTo(Place& place) {
+  __builtin_longjmp(place, 1);
+}
 
 /// The threads of one block, and what each of them waits for.
 class Block {
@@ -118,7 +131,7 @@ class Block {
   using Slot = std::uint64_t;
   struct Fiber {
     ucontext_t context;
-    jmp_buf place;
+    Place place;
     bool isStarted = false;
     std::vector<char> stack;
     State state = State::done;
@@ -128,21 +141,21 @@ class Block {
     Slot slots[2][warpSize];
   };
 
-  static void enter() {
+  __attribute__((no_sanitize_thread)) static void enter() {
     Block& block = current();
     const unsigned thread = block.thread_;
     (*block.body_)();
     block.fibers_[thread]->state = State::done;
     --block.alive_;
-    _longjmp(block.scheduler_, 1);
+    goTo(block.scheduler_);
   }
 
   /// A context to begin with, then jumps, which are several times as fast.
   __attribute__((noinline)) void resume(unsigned thread) {
     thread_ = thread;
     Fiber& fiber = *fibers_[thread];
-    if (_setjmp(scheduler_) != 0) return;
-    if (fiber.isStarted) _longjmp(fiber.place, 1);
+    if (__builtin_setjmp(scheduler_) != 0) return;
+    if (fiber.isStarted) goTo(fiber.place);
     fiber.isStarted = true;
     setcontext(&fiber.context);
   }
@@ -150,7 +163,7 @@ class Block {
   __attribute__((noinline)) void wait(State state) {
     Fiber& fiber = *fibers_[thread_];
     fiber.state = state;
-    if (_setjmp(fiber.place) == 0) _longjmp(scheduler_, 1);
+    if (__builtin_setjmp(fiber.place) == 0) goTo(scheduler_);
   }
 
   bool releaseWarps() {
@@ -183,7 +196,7 @@ class Block {
     return true;
   }
 
-  jmp_buf scheduler_;
+  Place scheduler_;
   std::vector<std::unique_ptr<Fiber>> fibers_;
   std::vector<Warp> warps_;
   const std::function<void()>* body_ = nullptr;
@@ -438,14 +451,17 @@ inline cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, 
   return cudaSuccess;
 }
 inline cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {
+  const emulation::Turn turn(emulation::deviceMutex);
   *free = *total = emulation::Device::instance().freeBytes;
   return cudaSuccess;
 }
 inline cudaError_t cudaMalloc(void** memory, std::size_t bytes) {
+  const emulation::Turn turn(emulation::deviceMutex);
   *memory = emulation::Device::instance().allocate(bytes);
   return *memory == nullptr ? cudaErrorMemoryAllocation : cudaSuccess;
 }
 inline cudaError_t cudaFree(void* memory) {
+  const emulation::Turn turn(emulation::deviceMutex);
   emulation::Device::instance().free(memory);
   return cudaSuccess;
 }
@@ -458,14 +474,17 @@ inline cudaError_t cudaFreeHost(void* memory) {
   return cudaSuccess;
 }
 inline cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
+  const emulation::Turn turn(emulation::deviceMutex);
   *stream = emulation::Device::instance().makeStream();
   return cudaSuccess;
 }
 inline cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
+  const emulation::Turn turn(emulation::deviceMutex);
   emulation::Device::instance().runUntil([stream] { return stream->queue.empty(); });
   return cudaSuccess;
 }
 inline cudaError_t cudaStreamDestroy(cudaStream_t stream) {
+  const emulation::Turn turn(emulation::deviceMutex);
   emulation::Device::instance().destroy(stream);
   return cudaSuccess;
 }
@@ -474,31 +493,37 @@ inline cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
   return cudaSuccess;
 }
 inline cudaError_t cudaEventDestroy(cudaEvent_t event) {
+  const emulation::Turn turn(emulation::deviceMutex);
   emulation::Device::instance().runAll();
   delete event;
   return cudaSuccess;
 }
 inline cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
+  const emulation::Turn turn(emulation::deviceMutex);
   const std::uint64_t number = ++event->recorded;
   stream->queue.push_back({{}, [event, number] { event->passed = std::max(event->passed, number); }});
   return cudaSuccess;
 }
 inline cudaError_t cudaEventSynchronize(cudaEvent_t event) {
+  const emulation::Turn turn(emulation::deviceMutex);
   emulation::Device::instance().runUntil([event] { return event->passed == event->recorded; });
   return cudaSuccess;
 }
 inline cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
+  const emulation::Turn turn(emulation::deviceMutex);
   const std::uint64_t number = event->recorded;
   stream->queue.push_back({[event, number] { return event->passed >= number; }, {}});
   return cudaSuccess;
 }
 inline cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind,
                                    cudaStream_t stream) {
+  const emulation::Turn turn(emulation::deviceMutex);
   emulation::Device::instance().checkRange(kind == cudaMemcpyHostToDevice ? to : from, bytes);
   stream->queue.push_back({{}, [=] { std::memcpy(to, from, bytes); }});
   return cudaSuccess;
 }
 inline cudaError_t cudaMemsetAsync(void* to, int value, std::size_t bytes, cudaStream_t stream) {
+  const emulation::Turn turn(emulation::deviceMutex);
   emulation::Device::instance().checkRange(to, bytes);
   stream->queue.push_back({{}, [=] { std::memset(to, value, bytes); }});
   return cudaSuccess;
@@ -514,6 +539,7 @@ cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(
       config->blockDim.x > 1024 || config->dynamicSmemBytes > 96 << 10)
     emulation::fail("a launch of a shape that there is not");
   const std::tuple<Parameters...> values(arguments...);
+  const emulation::Turn turn(emulation::deviceMutex);
   config->stream->queue.push_back({{}, [values, kernel, grid = config->gridDim, block = config->blockDim] {
                                      ++emulation::Device::instance().launches;
                                      ::gridDim = grid;
@@ -568,6 +594,7 @@ struct EmulatedLayout {
   std::int64_t stride;
 };
 struct EmulatedDescription {
+  cublasComputeType_t compute;
   cublasOperation_t transA = CUBLAS_OP_N, transB = CUBLAS_OP_N;
   cublasLtEpilogue_t epilogue = CUBLASLT_EPILOGUE_DEFAULT;
   const float* bias = nullptr;
@@ -608,9 +635,9 @@ inline cublasStatus_t cublasLtMatrixLayoutDestroy(cublasLtMatrixLayout_t layout)
   delete layout;
   return CUBLAS_STATUS_SUCCESS;
 }
-inline cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t* description, cublasComputeType_t,
+inline cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t* description, cublasComputeType_t compute,
                                                cudaDataType_t) {
-  *description = new EmulatedDescription;
+  *description = new EmulatedDescription{compute};
   return CUBLAS_STATUS_SUCCESS;
 }
 inline cublasStatus_t cublasLtMatmulDescDestroy(cublasLtMatmulDesc_t description) {
@@ -663,8 +690,20 @@ inline cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtM
 
 namespace emulation {
 
-inline float asFloat(const void* numbers, cudaDataType_t type, std::size_t i) {
-  if (type == CUDA_R_32F) return static_cast<const float*>(numbers)[i];
+/// Tensor cores read the upper bits of a float, however the others would round it.
+inline float truncated(float value) {
+  std::uint32_t bits;
+  std::memcpy(&bits, &value, sizeof(bits));
+  bits &= 0xFFFFE000U;
+  std::memcpy(&value, &bits, sizeof(bits));
+  return value;
+}
+
+inline float asFloat(const void* numbers, cudaDataType_t type, cublasComputeType_t compute, std::size_t i) {
+  if (type == CUDA_R_32F) {
+    const float value = static_cast<const float*>(numbers)[i];
+    return compute == CUBLAS_COMPUTE_32F_FAST_TF32 ? truncated(value) : value;
+  }
   const std::uint32_t half = static_cast<const std::uint16_t*>(numbers)[i];
   if (type == CUDA_R_16BF) {
     const std::uint32_t bits = half << 16;
@@ -687,7 +726,7 @@ __attribute__((optimize("O3"))) inline void multiply(const EmulatedDescription& 
   std::vector<float> column(depth), widened(layoutA.type == CUDA_R_8I ? 0 : depth * layoutA.columns);
   for (std::size_t m = 0; m < layoutA.columns && layoutA.type != CUDA_R_8I; ++m) {
     for (std::size_t k = 0; k < depth; ++k)
-      widened[m * depth + k] = asFloat(a, layoutA.type, m * static_cast<std::size_t>(layoutA.stride) + k);
+      widened[m * depth + k] = asFloat(a, layoutA.type, description.compute, m * static_cast<std::size_t>(layoutA.stride) + k);
   }
   for (std::size_t n = 0; n < layoutB.columns; ++n) {
     const std::size_t startB = n * static_cast<std::size_t>(layoutB.stride);
@@ -703,7 +742,7 @@ __attribute__((optimize("O3"))) inline void multiply(const EmulatedDescription& 
       }
       continue;
     }
-    for (std::size_t k = 0; k < depth; ++k) column[k] = asFloat(b, layoutB.type, startB + k);
+    for (std::size_t k = 0; k < depth; ++k) column[k] = asFloat(b, layoutB.type, description.compute, startB + k);
     for (std::size_t m = 0; m < layoutA.columns; ++m) {
       float sum = 0;
       for (std::size_t k = 0; k < depth; ++k) sum += widened[m * depth + k] * column[k];
@@ -741,6 +780,7 @@ inline cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t desc
       layoutA->rows != layoutB->rows || layoutOut->rows != layoutA->columns ||
       layoutOut->columns != layoutB->columns)
     emulation::fail("matrices that do not fit");
+  const emulation::Turn turn(emulation::deviceMutex);
   emulation::checkOperand(*layoutA, a);
   emulation::checkOperand(*layoutB, b);
   emulation::checkOperand(*layoutOut, out);

@@ -106,6 +106,16 @@ inline cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes
   stream->ask([=] { std::memcpy(to, from, bytes); });
   return cudaSuccess;
 }
+inline cudaError_t cudaMemcpy2DAsync(void* to, std::size_t toPitch, const void* from, std::size_t fromPitch,
+                                     std::size_t width, std::size_t height, cudaMemcpyKind,
+                                     cudaStream_t stream) {
+  stream->ask([=] {
+    for (std::size_t i = 0; i < height; ++i)
+      std::memcpy(static_cast<char*>(to) + i * toPitch, static_cast<const char*>(from) + i * fromPitch,
+                  width);
+  });
+  return cudaSuccess;
+}
 inline cudaError_t cudaMemsetAsync(void* to, int value, std::size_t bytes, cudaStream_t stream) {
   stream->ask([=] { std::memset(to, value, bytes); });
   return cudaSuccess;

@@ -13,12 +13,12 @@ export const data: TrainingData = {
   neighbors: words.neighbors.slice(0, few * words.neighborsPerRow).map((id) => id % few)
 }
 
-const relative = (a: number, b: number) => Math.abs(a - b) / Math.max(Math.abs(a), Math.abs(b), 1e-30)
+export const relative = (a: number, b: number) => Math.abs(a - b) / Math.max(Math.abs(a), Math.abs(b), 1e-30)
 
 /** Length of the difference, in lengths of the first. */
-export function distanceBetween(a: Float32Array, b: Float32Array): number {
+export function distanceBetween(a: Float32Array | Float64Array, b: Float32Array | Float64Array): number {
   const length = Math.hypot(...a)
-  return Math.hypot(...a.map((value, i) => value - (b[i] as number))) / (length || 1)
+  return Math.hypot(...Array.from(a, (value, i) => value - (b[i] as number))) / (length || 1)
 }
 
 const images = { inputShape: [1, 10, 10] as [number, number, number] }
@@ -95,13 +95,13 @@ export const courses: Record<string, ClassifierOptions> = {
   }
 }
 
-export const whole = { epochs: 8, batchSize: 70, validationFraction: 0.1, softLabels: 0 }
+export const whole = { epochs: 10, batchSize: 70, validationFraction: 0.1, softLabels: 0, precision: 'fp32' } as const
 export const requestOf = (options: ClassifierOptions) => trainingRequest(data, { ...whole, ...options })
 
 const native = createNativeEngine()
 const job = { threads: 1 }
 
-/** What of a training is not as on the CPU, but for rounding. */
+/** What of a training is not as the native engine's, but for rounding. */
 export async function courseFaults(engine: Engine, options: ClassifierOptions): Promise<string[]> {
   const request = requestOf(options)
   const [expected, found] = [await native.trainClassifier(request, job), await engine.trainClassifier(request, job)]

@@ -278,10 +278,13 @@ const single = {
   ...turned('KaHIP k = 10', coarse(), [early])
 }
 
+const byFound = (name) => ({ [`${name}, guided`]: { ...single[name], isGuided: true } })
 const inTwo = (name) => ({ [`${name}, ensemble of 2`]: { ...single[name], partitions: 2 } })
 
 const rows = {
   ...single,
+  ...byFound('balanced k-means + 512'),
+  ...byFound(`KaHIP k = 50 + 512, ${early}`),
   ...inTwo('k-means + 512'),
   ...inTwo(`KaHIP k = 50 + 512, ${early}`)
 }
@@ -312,14 +315,58 @@ async function route({ vectors, dimensions }, bins, labels, classifier, queries,
   return routes
 }
 
+/** Bins in the order in which a search would read them that also looks at what it has found: the router's probability of a
+ * bin and the share of it in the graph's neighbors of the ten nearest so far count alike. What stands in place of the
+ * probability is the lowest that had to be accepted until then. */
+function guided({ vectors, dimensions, queries, neighbors }, bins, labels, routes) {
+  const members = Array.from({ length: bins }, () => [])
+  for (const [row, bin] of labels.entries()) members[bin].push(row)
+  const ordered = { bins: new Int32Array(routes.bins.length), probabilities: new Float32Array(routes.bins.length) }
+  for (let first = 0; first < routes.bins.length; first += bins) {
+    const query = queries.subarray((first / bins) * dimensions, (first / bins + 1) * dimensions)
+    const likely = new Float64Array(bins)
+    for (let i = first; i < first + bins; i++) likely[routes.bins[i]] = routes.probabilities[i]
+    const left = new Set(likely.keys())
+    let scores = likely
+    let found = []
+    let lowest = 1
+    for (let i = first; i < first + bins; i++) {
+      let best = -1
+      for (const bin of left) if (best < 0 || scores[bin] > scores[best]) best = bin
+      left.delete(best)
+      lowest = Math.min(lowest, scores[best])
+      ordered.bins[i] = best
+      ordered.probabilities[i] = lowest
+      // Nothing that is found so late changes anything at the accuracies asked for.
+      if (lowest < leastGuided) continue
+      const inBin = members[best].map((row) => ({ row, distance: squaredDistance(vectors, row, query) }))
+      found = [...found, ...inBin].toSorted((a, b) => a.distance - b.distance).slice(0, k)
+      scores = likely.map((probability) => probability / 2)
+      for (const { row } of found) {
+        const near = neighbors.ids.subarray(row * neighbors.neighbors, row * neighbors.neighbors + k)
+        for (const id of near) scores[labels[id]] += 0.5 / (k * found.length)
+      }
+    }
+  }
+  return ordered
+}
+const leastGuided = 1e-3
+
+function squaredDistance(vectors, row, query) {
+  let sum = 0
+  for (let i = 0; i < query.length; i++) sum += (vectors[row * query.length + i] - query[i]) ** 2
+  return sum
+}
+
 /** A partition with its router, as steps of the search, and its largest bin / mean bin. */
-async function partitioned(data, bins, { partition, router, turns, spill }, seed) {
+async function partitioned(data, bins, { partition, router, turns, spill, isGuided }, seed) {
   let labels = await partition(data, bins, seed)
   let classifier
   if (turns) ({ labels, classifier } = await inTurns(data, bins, labels, router, seed, turns))
   else classifier = await router(data, bins, labels, seed)
   const second = spill ? spill(data, bins, labels) : labels
-  const routes = await route(data, bins, labels, classifier, data.queries)
+  const routed = await route(data, bins, labels, classifier, data.queries)
+  const routes = isGuided ? guided(data, bins, labels, routed) : routed
   const sizes = new Int32Array(bins)
   for (const [row, bin] of labels.entries()) {
     sizes[bin]++

@@ -7,14 +7,19 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 wanted=("$@")
 failed=()
-# step NAME SECONDS COMMAND: what fails is remembered, and the next step is taken all the same.
+most_seconds=590 # in all
+# step NAME SECONDS COMMAND: what fails is remembered, and the next step is taken all the same, in what time is left.
 step() {
-  local name=$1 seconds=$2
+  local name=$1 seconds=$2 left=$((most_seconds - SECONDS))
   shift 2
   if [[ ${#wanted[@]} -gt 0 && " ${wanted[*]} " != *" $name "* ]]; then return; fi
   printf '\n== %s\n' "$name"
+  if ((left <= 0)); then
+    failed+=("$name (no time left)")
+    return
+  fi
   local started=$SECONDS
-  timeout "$seconds" bash -c "$*" || failed+=("$name (exit status $?)")
+  timeout $((seconds < left ? seconds : left)) bash -c "$*" || failed+=("$name (exit status $?)")
   printf '== %s: %d s\n' "$name" $((SECONDS - started))
 }
 
@@ -56,19 +61,30 @@ sanitize() {
   compute-sanitizer --tool "$1" --error-exitcode 9 --print-limit 20 node --import=tsx test/engines/cuda-cases.ts
 }
 
-export -f unpack link_packages build tests sanitize
+# timings SCRIPT: what it prints is told once more at the end.
+timings() {
+  set -o pipefail
+  node "$1" | tee -a "$report"
+}
+
+export -f unpack link_packages build tests sanitize timings
+report=$(mktemp)
+export report
+trap 'rm -f "$report"' EXIT
 export PATH="$PWD/build/node/bin:$PATH"
 step unpack 20 unpack
 step machine 10 nvidia-smi
 step packages 10 link_packages
 step build 200 build
 step engine 30 node dist/cli/main.js info --engine cuda
-step tests 120 tests
+step tests 180 tests
 step memcheck 60 sanitize memcheck
 step racecheck 60 sanitize racecheck
-step timings 90 node bench/cuda.mjs
-step training 60 node bench/cuda-training.mjs
+step timings 120 timings bench/cuda.mjs
+step training 120 timings bench/cuda-training.mjs
 
+printf '\n== all timings\n'
+cat "$report"
 printf '\n== %d s in all\n' "$SECONDS"
 for name in "${failed[@]}"; do echo "FAILED: $name"; done
 [[ ${#failed[@]} -eq 0 ]]

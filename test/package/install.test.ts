@@ -67,7 +67,7 @@ const builds = ['cmake', 'c++', 'cc', 'make', 'ld', 'as', 'ar', 'ranlib']
 test.serial(
   'without a compiler it installs, says so in one line, and the first call computes in TypeScript and says how to cure it',
   async (t) => {
-    t.timeout(3 * minutes)
+    t.timeout(8 * minutes)
     const PATH = makePath('no-compiler', [])
     const { folder, output } = await install('without-compiler', [await pack(repository)], PATH)
     const lines = output.split('\n').filter((line) => line.includes('installed without the native engine'))
@@ -84,7 +84,7 @@ test.serial(
 )
 
 test.serial('with --ignore-scripts nothing is built, and everything works in TypeScript', async (t) => {
-  t.timeout(3 * minutes)
+  t.timeout(8 * minutes)
   const PATH = makePath('no-scripts', [])
   const installed = await install('without-scripts', [await pack(repository)], PATH, '--ignore-scripts')
   t.false(existsSync(join(installed.package, 'build')))
@@ -93,7 +93,7 @@ test.serial('with --ignore-scripts nothing is built, and everything works in Typ
 })
 
 test.serial('CMake alone does not make it fail to install either', async (t) => {
-  t.timeout(3 * minutes)
+  t.timeout(8 * minutes)
   const { output } = await install(
     'cmake-only',
     [await pack(repository)],

@@ -27,6 +27,13 @@ constexpr std::size_t maxBlockQueries = 2048;
 constexpr std::size_t maxBlockVisits = std::size_t{1} << 22;
 constexpr std::size_t maxBlockShortlisted = std::size_t{1} << 22;
 
+/// With fewer queries than that for each, the threads answer a block together: a bin is then read once for
+/// all of them, and more ask for it.
+constexpr std::size_t ownBlockQueries = 1024;
+
+/// What the threads share is cut into several pieces for each, as not all take the same time.
+constexpr std::size_t tasksPerLane = 8;
+
 /// A shortlist as long as this request needs.
 std::size_t shortlistSize(const SearchIndex& index, const SearchRequest& request, bool isExact) {
   if (isExact) return request.k;
@@ -124,48 +131,74 @@ Visited searchOne(const SearchIndex& index, const float* query, const SearchRequ
 
 namespace {
 
-/// Queries that one thread answers together: bins are read once for all that ask for them.
+/// Queries that one thread answers, or several together: each bin is read once for all that ask for it.
 class QueryBlock {
  public:
   QueryBlock(const SearchIndex& index, const Matrix& queries, const SearchRequest& request,
-             const SearchOutput& output, std::size_t capacity, const Job& job)
-      : index_(index), queries_(queries), request_(request), output_(output), job_(job), capacity_(capacity) {
-    preparedStride_ = roundUp(index.scan->preparedBytes(), lineBytes);
+             const SearchOutput& output, std::size_t capacity, std::size_t lanes, const Job& job)
+      : index_(index),
+        queries_(queries),
+        request_(request),
+        output_(output),
+        job_(job),
+        capacity_(capacity),
+        lanes_(lanes),
+        preparedStride_(roundUp(index.scan->preparedBytes(), lineBytes)),
+        reaches_(capacity) {
     prepared_.require(capacity_ * preparedStride_);
     bins_.resize(capacity_);
-    lists_.resize(capacity_);
+    lists_.resize(capacity_ * lanes_);
     firstVisits_.resize(index.binCount() + 1);
   }
 
   /// Answers queries from `first` on, at most up to `end`, and returns how many they were.
   std::size_t answer(std::size_t first, std::size_t end) {
     first_ = first;
-    route(end);
+    route(std::min(end, first + capacity_));
     // The most probable bin first: after it, little of the others is near enough.
-    std::size_t begin = 0;
-    for (const std::size_t rank : {std::size_t{1}, index_.binCount()}) scan(std::exchange(begin, rank), rank);
-    for (std::size_t i = 0; i < count_; ++i) {
-      if (i + 1 < count_) prefetchShortlisted(i + 1);
-      write(i);
-    }
+    scan(0, 1);
+    scan(1, index_.binCount());
+    forTasks(0, count_, [&](std::size_t, std::size_t begin, std::size_t last) {
+      for (std::size_t i = begin; i < last; ++i) {
+        if (i + 1 < last) prefetchShortlisted(i + 1);
+        write(i);
+      }
+    });
     return count_;
   }
 
  private:
   std::byte* preparedQuery(std::size_t i) const { return prepared_.data() + i * preparedStride_; }
+  Shortlist& list(std::size_t lane, std::size_t i) { return lists_[lane * capacity_ + i]; }
+
+  /// body(lane, begin, end) for pieces of [begin, end); no two of a lane run at the same time.
+  template <typename Body>
+  void forTasks(std::size_t begin, std::size_t end, const Body& body) const {
+    const std::size_t perLane = (end - begin + lanes_ - 1) / lanes_;
+    const std::size_t size = std::clamp<std::size_t>(perLane / tasksPerLane, 1, queriesPerTask);
+    std::atomic<std::size_t> next{begin};
+    parallelFor(lanes_, lanes_, [&](std::size_t lane) {
+      for (std::size_t at = next.fetch_add(size); at < end; at = next.fetch_add(size)) {
+        job_.check();
+        body(lane, at, std::min(end, at + size));
+      }
+    });
+  }
 
   void route(std::size_t end) {
-    end = std::min(end, first_ + capacity_);
-    std::size_t visits = 0;
+    std::atomic<std::size_t> visits{0};
+    // In rounds, as how many bins the queries ask for is seen only then.
+    const std::size_t round = queriesPerTask * tasksPerLane * lanes_;
     for (count_ = 0; first_ + count_ < end && visits < maxBlockVisits;) {
-      job_.check();
-      const std::size_t begin = first_ + count_;
-      forEachRouted(index_, queries_, begin, std::min(end, begin + queriesPerTask),
-                    budgetOf(index_, request_), [&](std::size_t query, std::span<const RankedBin> chosen) {
-                      this->begin(query - first_, chosen);
-                      visits += chosen.size();
-                      ++count_;
-                    });
+      const std::size_t begin = first_ + count_, last = std::min(end, begin + round);
+      forTasks(begin, last, [&](std::size_t, std::size_t from, std::size_t to) {
+        forEachRouted(index_, queries_, from, to, budgetOf(index_, request_),
+                      [&](std::size_t query, std::span<const RankedBin> chosen) {
+                        this->begin(query - first_, chosen);
+                        visits += chosen.size();
+                      });
+      });
+      count_ += last - begin;
     }
   }
 
@@ -177,12 +210,33 @@ class QueryBlock {
     output_.candidates[first_ + i] = seen.candidates;
     output_.probes[first_ + i] = seen.probes;
     index_.scan->prepare(queries_.row(first_ + i), preparedQuery(i));
-    const bool isExact = index_.scan->exactFrom(preparedQuery(i)).has_value();
-    lists_[i].reset(shortlistSize(index_, request_, isExact), index_.bins.ids);
+    list(0, i).reset(capacityOf(i), index_.bins.ids);
+    reaches_[i] = std::numeric_limits<float>::infinity();
+  }
+
+  std::size_t capacityOf(std::size_t i) const {
+    return shortlistSize(index_, request_, index_.scan->exactFrom(preparedQuery(i)).has_value());
   }
 
   /// Visits the bins that are between these places of their queries' rankings, in the order of the bins.
   void scan(std::size_t firstRank, std::size_t endRank) {
+    gather(firstRank, endRank);
+    // A query that has one bin is met by one lane alone.
+    if (endRank - firstRank > 1) {
+      for (std::size_t lane = 1; lane < lanes_; ++lane) {
+        for (std::size_t i = 0; i < count_; ++i) list(lane, i).reset(capacityOf(i), index_.bins.ids);
+      }
+    }
+    forTasks(0, visits_.size(), [&](std::size_t lane, std::size_t begin, std::size_t end) {
+      for (std::size_t v = begin; v < end; ++v) {
+        job_.check();
+        visit(endRank - firstRank > 1 ? lane : 0, visits_[v], v + 1 < end ? &visits_[v + 1] : nullptr);
+      }
+    });
+  }
+
+  /// Who asks for which bin.
+  void gather(std::size_t firstRank, std::size_t endRank) {
     std::fill(firstVisits_.begin(), firstVisits_.end(), 0);
     const auto forEachVisit = [&](const auto& body) {
       for (std::size_t i = 0; i < count_; ++i) {
@@ -205,10 +259,6 @@ class QueryBlock {
         visits_.push_back({static_cast<Id>(bin), std::span(visitors_).subspan(v, count)});
       }
     }
-    for (std::size_t i = 0; i < visits_.size(); ++i) {
-      job_.check();
-      visit(visits_[i], i + 1 < visits_.size() ? &visits_[i + 1] : nullptr);
-    }
   }
 
   /// Queries that are compared with a bin together.
@@ -217,13 +267,15 @@ class QueryBlock {
     std::span<const std::uint32_t> visitors;
   };
 
-  void visit(const Visit& now, const Visit* next) {
+  void visit(std::size_t lane, const Visit& now, const Visit* next) {
     std::array<const void*, queriesPerTask> prepared, upcoming;
     std::array<Shortlist*, queriesPerTask> lists;
     const std::size_t count = now.visitors.size();
     for (std::size_t v = 0; v < count; ++v) {
-      prepared[v] = preparedQuery(now.visitors[v]);
-      lists[v] = &lists_[now.visitors[v]];
+      const std::size_t i = now.visitors[v];
+      prepared[v] = preparedQuery(i);
+      lists[v] = &list(lane, i);
+      lists[v]->tighten(reaches_[i].load(std::memory_order_relaxed));
     }
     Upcoming ahead;
     if (next != nullptr) {
@@ -231,19 +283,26 @@ class QueryBlock {
       ahead = {next->bin, {upcoming.data(), next->visitors.size()}};
     }
     index_.scan->scanTogether({prepared.data(), count}, now.bin, {lists.data(), count}, ahead);
+    // Another lane's may be lost or raised again: it only saves work.
+    for (std::size_t v = 0; v < count; ++v)
+      reaches_[now.visitors[v]].store(lists[v]->threshold(), std::memory_order_relaxed);
   }
 
   /// What ranking them reads.
   void prefetchShortlisted(std::size_t i) {
-    for (const std::uint32_t row : lists_[i].rows()) {
-      __builtin_prefetch(&index_.bins.ids[row]);
-      prefetchRow(index_.bins.vectors, row);
+    for (std::size_t lane = 0; lane < lanes_; ++lane) {
+      for (const std::uint32_t row : list(lane, i).rows()) {
+        __builtin_prefetch(&index_.bins.ids[row]);
+        prefetchRow(index_.bins.vectors, row);
+      }
     }
   }
 
   void write(std::size_t i) {
     const std::size_t k = request_.k, query = first_ + i;
-    rank(index_, queries_.row(query), lists_[i], index_.scan->exactFrom(preparedQuery(i)),
+    Shortlist& nearest = list(0, i);
+    for (std::size_t lane = 1; lane < lanes_; ++lane) nearest.offerAll(list(lane, i));
+    rank(index_, queries_.row(query), nearest, index_.scan->exactFrom(preparedQuery(i)),
          output_.ids.subspan(query * k, k), output_.distances.subspan(query * k, k), threadScratch().ranking);
   }
 
@@ -252,11 +311,12 @@ class QueryBlock {
   const SearchRequest& request_;
   const SearchOutput& output_;
   const Job& job_;
-  std::size_t capacity_, preparedStride_;
+  const std::size_t capacity_, lanes_, preparedStride_;
   std::size_t first_ = 0, count_ = 0;
-  AlignedBuffer<std::byte> prepared_;  // of the block's queries
-  std::vector<std::vector<Id>> bins_;  // which each of them asks for
-  std::vector<Shortlist> lists_;
+  AlignedBuffer<std::byte> prepared_;        // of the block's queries
+  std::vector<std::vector<Id>> bins_;        // which each of them asks for
+  std::vector<Shortlist> lists_;             // lanes x capacity: what each lane found
+  std::vector<std::atomic<float>> reaches_;  // beyond which nothing is among a query's nearest
   std::vector<std::size_t> firstVisits_, nextVisits_;
   std::vector<std::uint32_t> visitors_;  // queries, grouped by bin
   std::vector<Visit> visits_;
@@ -265,15 +325,17 @@ class QueryBlock {
 /// Bin by bin: each is read once for all queries of a block that ask for it.
 void searchByBins(const SearchIndex& index, const Matrix& queries, const SearchRequest& request,
                   const SearchOutput& output, const Job& job) {
-  const std::size_t workers = std::min(job.threads == 0 ? hardwareThreads() : job.threads, hardwareThreads());
-  const std::size_t most = std::clamp<std::size_t>(maxBlockShortlisted / shortlistSize(index, request, false),
-                                                   queriesPerTask, maxBlockQueries);
-  // As many blocks for each thread, of equal sizes.
-  const std::size_t blocks = workers * ((queries.rows + workers * most - 1) / (workers * most));
+  const std::size_t threads = job.threads == 0 ? hardwareThreads() : job.threads;
+  const std::size_t workers = std::min({threads, hardwareThreads(), queries.rows});
+  const std::size_t lanes = queries.rows < workers * ownBlockQueries ? workers : 1, groups = workers / lanes;
+  const std::size_t most = std::clamp<std::size_t>(
+      maxBlockShortlisted / (lanes * shortlistSize(index, request, false)), queriesPerTask, maxBlockQueries);
+  // As many blocks for each, of equal sizes.
+  const std::size_t blocks = groups * ((queries.rows + groups * most - 1) / (groups * most));
   const std::size_t blockQueries = (queries.rows + blocks - 1) / blocks;
   std::atomic<std::size_t> next{0}, done{0};
-  parallelFor(workers, job.threads, [&](std::size_t) {
-    QueryBlock block(index, queries, request, output, blockQueries, job);
+  parallelFor(groups, groups, [&](std::size_t) {
+    QueryBlock block(index, queries, request, output, blockQueries, lanes, job);
     for (std::size_t begin = blockQueries * next++; begin < queries.rows; begin = blockQueries * next++) {
       const std::size_t end = std::min(queries.rows, begin + blockQueries);
       for (std::size_t first = begin; first < end;) {

@@ -22,6 +22,7 @@ const centroids = { partition, router: 'centroids' } as const
 const network = { partition, classifier: { hidden: [40], epochs: 2 } } as const
 const indexes: Record<string, [Float32Array, Omit<BuildOptions, 'dimensions'>]> = {
   'bytes, exact, two levels of bins': [bytes, { bins: 2100, ...centroids, scan: 'exact' }],
+  'bytes, exact, many to a bin': [bytes, { bins: 60, ...network, scan: 'exact' }],
   'bytes, four bits': [bytes, { bins: 60, ...network, scan: 'pq4' }],
   'inner product, one byte': [floats, { metric: 'inner-product', bins: 60, ...network, scan: 'int8' }],
   'inner product, four bits': [floats, { metric: 'inner-product', bins: 60, ...centroids, scan: 'pq4' }],
@@ -47,5 +48,6 @@ test('answers do not depend on the instruction set', async (t) => {
   }
   const plain = await answersWith('baseline')
   t.deepEqual(Object.keys(plain), files)
-  for (const variant of ['avx2', 'avx512', 'vnni', 'vbmi']) t.deepEqual(await answersWith(variant), plain, variant)
+  for (const variant of ['avx2', 'avx512', 'vnni', 'vbmi', 'amx'])
+    t.deepEqual(await answersWith(variant), plain, variant)
 })

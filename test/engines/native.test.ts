@@ -12,14 +12,14 @@ const job = { threads: 0 }
 const asks = (k: number, probing: Probing): SearchRequest => ({ k, probing, reranked: 0 })
 const run = promisify(execFile)
 
-for (const variant of ['vbmi', 'vnni', 'avx512', 'avx2', 'baseline']) {
+for (const variant of ['amx', 'vbmi', 'vnni', 'avx512', 'avx2', 'baseline']) {
   test(`exact neighbors equal brute force in double precision: ${variant} kernels`, async (t) => {
     const script = fileURLToPath(new URL('neighbors.ts', import.meta.url))
     const { stdout } = await run(process.execPath, ['--import=tsx', script], {
       env: { ...process.env, NEURAL_LSH_KERNELS: variant }
     })
     // A CPU without the variant takes the best that it has.
-    t.regex(stdout, /native \((vbmi|vnni|avx512|avx2|baseline) kernels/)
+    t.regex(stdout, /native \((amx|vbmi|vnni|avx512|avx2|baseline) kernels/)
     if (variant === 'baseline') t.regex(stdout, /baseline/)
   })
 }
@@ -261,6 +261,39 @@ for (const metric of ['euclidean', 'cosine', 'inner-product'] as const) {
       t.true(timed.seconds.every((seconds) => seconds > 0))
       const first = searcher.searchSync(queries.subarray(0, dimensions), few)
       t.deepEqual(first.ids, batch.ids.slice(0, k), scan)
+    }
+  })
+}
+
+/** Long ones, too, as some kernels take only as many numbers as fit into a cache. */
+for (const [dimensions, rows] of [
+  [27, 6000],
+  [128, 3000],
+  [2100, 300]
+] as const) {
+  test(`however many threads answer a batch together or apart, queries of ${dimensions} numbers are answered as alone`, async (t) => {
+    const [bins, k] = [30, 10]
+    const floats = await randomState('euclidean', rows, dimensions, bins)
+    const bytes: SearchState = { ...floats, vectors: Uint8Array.from(floats.vectors, (x) => 100 + 100 * x) }
+    const states: SearchState[] = [
+      bytes,
+      { ...floats, scan: 'int8' },
+      { ...floats, scan: 'pq4', codes: await engine.encodeFourBits(floats, 1, job) }
+    ]
+    for (const state of states) {
+      const random = randomNumbers(31)
+      const inThisUnit = state === bytes ? () => Math.floor(256 * random()) : () => random() - 0.3
+      const searcher = await engine.openSearcher(state, job)
+      // As many as two threads share, one block, and a block for each.
+      for (const count of [1, 5, 60, 2100]) {
+        if (count > 60 && dimensions > 27) continue
+        const queries = Float32Array.from({ length: count * dimensions }, inThisUnit)
+        for (const probing of [{ probes: 1 }, { probes: 2 }, { mass: 0.8 }]) {
+          const request = { ...asks(k, probing), reranked: 20 }
+          const { seconds: _, ...alone } = await searcher.searchTimed(queries, request, job)
+          for (const threads of [1, 2]) t.deepEqual(await searcher.searchBatch(queries, request, { threads }), alone)
+        }
+      }
     }
   })
 }

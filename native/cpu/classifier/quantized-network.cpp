@@ -121,8 +121,7 @@ std::optional<std::vector<DenseLayer>> denseLayers(const Classifier& classifier)
 }
 
 void ByteRows::quantize(const float* rows, std::size_t stride, std::size_t count, std::size_t columns) {
-  constexpr std::size_t alignment = 64;
-  stride_ = (columns + alignment - 1) / alignment * alignment;
+  stride_ = (columns + rowAlignment - 1) / rowAlignment * rowAlignment;
   bytes_.require(count * stride_);
   ranges_.resize(count);
   for (std::size_t i = 0; i < count; ++i) {
@@ -135,7 +134,7 @@ QuantizedLayer::QuantizedLayer(const DenseLayer& layer, std::span<const Id> orde
   constexpr std::size_t width = ByteWeights::blockOutputs, four = ByteWeights::quadInputs;
   const std::size_t quads = (inputs_ + four - 1) / four;
   outputs_ = (order.size() + width - 1) / width * width;
-  weights_.require(outputs_ * quads * four);
+  weights_.require(outputs_ * quads * four + ByteWeights::padding);
   numbers_.require(3 * outputs_);
   std::fill_n(weights_.data(), weights_.size(), std::int8_t{0});
   std::fill_n(numbers_.data(), 2 * outputs_, 0.0F);

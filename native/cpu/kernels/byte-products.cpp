@@ -29,8 +29,8 @@ const PanelKernels<std::int32_t>& bytePanels() {
 #ifdef NEURAL_LSH_X86
   static const PanelKernels<std::int32_t>& picked =
       instructionSet() >= InstructionSet::vnni     ? vnniBytePanels
-      : instructionSet() == InstructionSet::avx512 ? avx512BytePanels
-      : instructionSet() == InstructionSet::avx2   ? avx2BytePanels
+      : instructionSet() >= InstructionSet::avx512 ? avx512BytePanels
+      : instructionSet() >= InstructionSet::avx2   ? avx2BytePanels
                                                    : baselineBytePanels;
   return picked;
 #else

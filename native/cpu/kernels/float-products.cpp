@@ -10,7 +10,7 @@ namespace neural_lsh::cpu {
 const PanelKernels<float>& floatPanels() {
 #ifdef NEURAL_LSH_X86
   static const PanelKernels<float>& picked = instructionSet() >= InstructionSet::avx512 ? avx512FloatPanels
-                                             : instructionSet() == InstructionSet::avx2 ? avx2FloatPanels
+                                             : instructionSet() >= InstructionSet::avx2 ? avx2FloatPanels
                                                                                         : baselineFloatPanels;
   return picked;
 #else

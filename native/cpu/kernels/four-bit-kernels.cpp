@@ -108,9 +108,9 @@ const FourBitKernels baselineFourBitKernels = {FourBitOrder::pairs, compare,   m
 
 const FourBitKernels& fourBitKernels() {
 #ifdef NEURAL_LSH_X86
-  static const FourBitKernels& picked = instructionSet() == InstructionSet::vbmi     ? vbmiFourBitKernels
+  static const FourBitKernels& picked = instructionSet() >= InstructionSet::vbmi     ? vbmiFourBitKernels
                                         : instructionSet() >= InstructionSet::avx512 ? avx512FourBitKernels
-                                        : instructionSet() == InstructionSet::avx2   ? avx2FourBitKernels
+                                        : instructionSet() >= InstructionSet::avx2   ? avx2FourBitKernels
                                                                                      : baselineFourBitKernels;
   return picked;
 #else

@@ -93,9 +93,10 @@ const RouterKernels baselineRouterKernels = {"baseline", quantize, multiply,    
 
 const RouterKernels& routerKernels() {
 #ifdef NEURAL_LSH_X86
-  static const RouterKernels& picked = instructionSet() >= InstructionSet::vnni   ? vnniRouterKernels
-                                       : instructionSet() >= InstructionSet::avx2 ? avx2RouterKernels
-                                                                                  : baselineRouterKernels;
+  static const RouterKernels picked = instructionSet() >= InstructionSet::amx    ? amxRouterKernels()
+                                      : instructionSet() >= InstructionSet::vnni ? vnniRouterKernels
+                                      : instructionSet() >= InstructionSet::avx2 ? avx2RouterKernels
+                                                                                 : baselineRouterKernels;
   return picked;
 #else
   return baselineRouterKernels;

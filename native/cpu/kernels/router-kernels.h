@@ -9,6 +9,9 @@
 
 namespace neural_lsh::cpu {
 
+/// Rows of bytes begin at multiples of this.
+inline constexpr std::size_t rowAlignment = 64;
+
 /// A row of numbers as bytes: number = lowest + step * byte.
 struct ByteRange {
   float lowest, step;
@@ -20,6 +23,8 @@ struct ByteWeights {
   static constexpr std::size_t blockOutputs = 16, quadInputs = 4;
   /// Inputs of a layer at most, so that no sum of products of two bytes leaves 32 bits.
   static constexpr std::size_t mostInputs = 65536;
+  /// So many bytes after the last block must be readable, whatever they are.
+  static constexpr std::size_t padding = 15 * blockOutputs * quadInputs;
 
   std::size_t quads;         // ceil(inputs / 4)
   const std::int8_t* bytes;  // blocks x quads x 16 outputs x 4 inputs
@@ -33,7 +38,7 @@ struct RouterKernels {
   const char* name;
 
   /// The nearest bytes of `count` numbers, 0 .. 255 from the least to the largest, and zeros up to the next
-  /// multiple of 4. NaN becomes 0.
+  /// multiple of rowAlignment. NaN becomes 0.
   ByteRange (*quantize)(const float* values, std::size_t count, std::uint8_t* bytes);
 
   /// Blocks [begin, end) of a layer for `rows` rows of bytes, strideBytes apart: out[row * strideOut + i] of
@@ -63,6 +68,7 @@ extern const RouterKernels baselineRouterKernels;
 #ifdef NEURAL_LSH_X86
 extern const RouterKernels avx2RouterKernels;
 extern const RouterKernels vnniRouterKernels;
+RouterKernels amxRouterKernels();
 #endif
 
 /// The fastest variant that this CPU runs (instruction-set.h).

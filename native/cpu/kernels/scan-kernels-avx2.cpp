@@ -180,7 +180,7 @@ double exactDotProduct(const float* query, const std::uint8_t* row, std::size_t 
 
 }  // namespace
 
-const ScanKernels avx2ScanKernels = {compareBytes, squaredDistance, dotProduct, exactSquaredDistance,
-                                     exactDotProduct};
+const ScanKernels avx2ScanKernels = {4,          compareBytes,         squaredDistance,
+                                     dotProduct, exactSquaredDistance, exactDotProduct};
 
 }  // namespace neural_lsh::cpu

@@ -72,14 +72,15 @@ Number dotProduct(const float* query, const std::uint8_t* row, std::size_t colum
 
 }  // namespace
 
-const ScanKernels baselineScanKernels = {compareBytes, squaredDistance<float>, dotProduct<float>,
-                                         squaredDistance<double>, dotProduct<double>};
+const ScanKernels baselineScanKernels = {
+    4, compareBytes, squaredDistance<float>, dotProduct<float>, squaredDistance<double>, dotProduct<double>};
 
 const ScanKernels& scanKernels() {
 #ifdef NEURAL_LSH_X86
-  static const ScanKernels& picked = instructionSet() >= InstructionSet::vnni   ? vnniScanKernels
-                                     : instructionSet() >= InstructionSet::avx2 ? avx2ScanKernels
-                                                                                : baselineScanKernels;
+  static const ScanKernels picked = instructionSet() >= InstructionSet::amx    ? amxScanKernels()
+                                    : instructionSet() >= InstructionSet::vnni ? vnniScanKernels
+                                    : instructionSet() >= InstructionSet::avx2 ? avx2ScanKernels
+                                                                               : baselineScanKernels;
   return picked;
 #else
   return baselineScanKernels;

@@ -34,8 +34,11 @@ struct ByteQuery {
   std::size_t found;    // is written
 };
 
-/// Queries that the kernel compares with one block at a time; more are answered in turns.
-inline constexpr std::size_t queriesTogether = 4;
+/// No variant compares more queries with a block at a time.
+inline constexpr std::size_t mostQueriesTogether = 16;
+
+/// So many bytes after the last block must be readable, whatever they are.
+inline constexpr std::size_t tilePadding = 15 * groupBytes;
 
 /// Blocks in a row, and others that are asked for meanwhile, a block for a block, because they are compared
 /// next.
@@ -47,6 +50,9 @@ struct ByteBlocks {
 };
 
 struct ScanKernels {
+  /// Queries that are compared with one block at a time; more are answered in turns.
+  std::size_t queriesTogether;
+
   /// For each of at most queriesTogether queries, the vectors whose value is not above its
   /// threshold, in their order. All queries have a `low`, or none has. All variants give the same bits.
   void (*compareBytes)(const ByteBlocks& blocks, std::size_t groups, ByteQuery* queries,
@@ -65,6 +71,7 @@ extern const ScanKernels baselineScanKernels;
 #ifdef NEURAL_LSH_X86
 extern const ScanKernels avx2ScanKernels;
 extern const ScanKernels vnniScanKernels;
+ScanKernels amxScanKernels();
 #endif
 
 /// The fastest variant that this CPU runs (instruction-set.h).

@@ -99,7 +99,8 @@ class ByteScan final : public Scan {
       firstBlocks_[bin + 1] = firstBlocks_[bin] + (rowsOf(bin) + blockVectors - 1) / blockVectors;
     }
     const std::size_t bytes = firstBlocks_.back() * byteBlockBytes(groups_);
-    useHugePages(blocks_.require(bytes), bytes);
+    useHugePages(blocks_.require(bytes + tilePadding), bytes);
+    std::memset(blocks_.data() + bytes, 0, tilePadding);
     fill(codes.codes, job);
   }
 
@@ -169,9 +170,10 @@ class ByteScan final : public Scan {
 
   void scanTogether(std::span<const void* const> prepared, Id bin, std::span<Shortlist* const> nearest,
                     const Upcoming& next) const override {
-    // Queries without low parts and those with, in turns of queriesTogether.
-    std::array<const void*, queriesTogether> queries;
-    std::array<Shortlist*, queriesTogether> lists;
+    // Queries without low parts and those with, in turns.
+    const std::size_t queriesTogether = scanKernels().queriesTogether;
+    std::array<const void*, mostQueriesTogether> queries;
+    std::array<Shortlist*, mostQueriesTogether> lists;
     const std::size_t blocks = blockCount(static_cast<std::size_t>(bin));
     for (std::size_t block = 0; block < blocks; block += blocksPerCall) {
       Id ahead = next.bin.value_or(bin);
@@ -266,8 +268,8 @@ class ByteScan final : public Scan {
   /// `firstRow` is the row of the blocks' first vector.
   void compare(std::span<const void* const> prepared, const ByteBlocks& blocks, std::size_t firstRow,
                std::span<Shortlist* const> nearest) const {
-    std::array<std::array<Survivor, blocksPerCall * blockVectors>, queriesTogether> survivors;
-    std::array<ByteQuery, queriesTogether> queries;
+    std::array<std::array<Survivor, blocksPerCall * blockVectors>, mostQueriesTogether> survivors;
+    std::array<ByteQuery, mostQueriesTogether> queries;
     for (std::size_t q = 0; q < prepared.size(); ++q) {
       const auto* header = static_cast<const PreparedQuery*>(prepared[q]);
       const std::int8_t* high = highOf(prepared[q]);

@@ -36,6 +36,14 @@ class Shortlist {
   /// Nothing farther than this can enter any more; something equally far can.
   float threshold() const { return threshold_; }
 
+  /// Of what is farther than this, nothing is wanted.
+  void tighten(float threshold) { threshold_ = std::min(threshold_, threshold); }
+
+  void offerAll(Shortlist& other) {
+    const std::span<const std::uint32_t> rows = other.rows();
+    for (std::size_t i = 0; i < rows.size(); ++i) offer(other.distance(i), rows[i]);
+  }
+
   /// `row` in the bins' order.
   void offer(float distance, std::uint32_t row) {
     if (distance > threshold_) return;
@@ -57,8 +65,6 @@ class Shortlist {
   float distance(std::size_t i) const { return distanceOf(keys_[i]); }
 
  private:
-  void tighten(float threshold) { threshold_ = std::min(threshold_, threshold); }
-
   static constexpr std::size_t longestSorted = 32;
 
   /// Integers in the order of the floats, for loops that all CPUs run several at once; one is the other's

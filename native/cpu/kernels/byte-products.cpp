@@ -28,7 +28,8 @@ void toWords(const std::uint8_t* data, std::size_t depth, std::uint32_t* words) 
 const PanelKernels<std::int32_t>& bytePanels() {
 #ifdef NEURAL_LSH_X86
   static const PanelKernels<std::int32_t>& picked =
-      instructionSet() >= InstructionSet::vnni     ? vnniBytePanels
+      instructionSet() >= InstructionSet::amx      ? amxBytePanels
+      : instructionSet() >= InstructionSet::vnni   ? vnniBytePanels
       : instructionSet() >= InstructionSet::avx512 ? avx512BytePanels
       : instructionSet() >= InstructionSet::avx2   ? avx2BytePanels
                                                    : baselineBytePanels;
@@ -45,6 +46,7 @@ std::size_t packedByteWords(std::size_t count, std::size_t depth) {
 void packBytes(const std::uint8_t* data, std::size_t stride, std::size_t count, std::size_t depth,
                std::uint32_t* out) {
   const std::size_t width = bytePanels().panelWidth, steps = bytePanels().steps(depth);
+  const std::size_t wordsOfRow = bytePanels().wordsOfRow(depth);
   thread_local AlignedBuffer<std::uint32_t> buffer;
   std::uint32_t* const words = buffer.require(width * steps);
   for (std::size_t first = 0; first < count; first += width, out += bytePanels().panelWords(depth)) {
@@ -59,6 +61,10 @@ void packBytes(const std::uint8_t* data, std::size_t stride, std::size_t count, 
     // Words are transposed as floats are: nothing is computed with them.
     kernels().packRows(reinterpret_cast<const float*>(words), steps, vectors, steps, width,
                        reinterpret_cast<float*>(out + width));
+    if (wordsOfRow == 0) continue;
+    std::uint32_t* row = out + width * (1 + steps);
+    std::fill_n(row, width * wordsOfRow, 0U);
+    for (std::size_t v = 0; v < vectors; ++v, row += wordsOfRow) std::copy_n(words + v * steps, steps, row);
   }
 }
 

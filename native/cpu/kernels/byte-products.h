@@ -20,6 +20,7 @@ extern const PanelKernels<std::int32_t> baselineBytePanels;
 extern const PanelKernels<std::int32_t> avx2BytePanels;
 extern const PanelKernels<std::int32_t> avx512BytePanels;
 extern const PanelKernels<std::int32_t> vnniBytePanels;
+extern const PanelKernels<std::int32_t> amxBytePanels;
 #endif
 
 /// The fastest variant that this CPU runs (instruction-set.h).

@@ -33,6 +33,8 @@ struct PanelKernels {
   std::size_t elements;
   std::size_t panelWidth;
   std::size_t tileRows;  // divides panelWidth
+  std::size_t rowWords;  // 0, or: a panel then holds its vectors one after the other, too, as the rows of a
+                         // tile, each filled up with zeros to a multiple of so many words
   std::uint32_t
       signedOffset;  // what is subtracted from the bytes of `a`: 128 where one factor must be signed
 
@@ -47,7 +49,13 @@ struct PanelKernels {
                         TileSide<Value> rows, TileSide<Value> columns, TilePair<Value>* out);
 
   std::size_t steps(std::size_t depth) const { return (depth + elements - 1) / elements; }
-  std::size_t panelWords(std::size_t depth) const { return panelWidth * (1 + steps(depth)); }
+  /// The words of a vector where it is the row of a tile.
+  std::size_t wordsOfRow(std::size_t depth) const {
+    return rowWords == 0 ? 0 : (steps(depth) + rowWords - 1) / rowWords * rowWords;
+  }
+  std::size_t panelWords(std::size_t depth) const {
+    return panelWidth * (1 + steps(depth) + wordsOfRow(depth));
+  }
   /// Words that `count` packed vectors take, in whole panels.
   std::size_t packedWords(std::size_t count, std::size_t depth) const {
     return (count + panelWidth - 1) / panelWidth * panelWords(depth);

@@ -1,0 +1,103 @@
+// Compiled with AMX: 16 vectors by 16 others, 64 bytes of each, an instruction.
+#include "byte-products.h"
+#include "tiles-amx.inl"
+
+namespace neural_lsh::cpu {
+namespace {
+
+/// Vectors that the CPU's tiles take at once, two tiles each way, and of a panel, all of which are the rows
+/// of one call: it takes as long to shape the tiles as to multiply some.
+constexpr std::size_t square = 2 * tileRows, width = 2 * square;
+constexpr std::size_t elements = 4;
+constexpr std::size_t tileWords = tileBytes / sizeof(std::uint32_t);
+
+/// Rows one after the other, columns side by side.
+void multiplySquare(std::size_t steps, const std::uint32_t* rows, std::size_t rowWords,
+                    const std::uint32_t* lines, std::int32_t* c, std::size_t strideC) {
+  const std::size_t rowBytes = rowWords * sizeof(std::uint32_t), lineBytes = width * sizeof(std::uint32_t);
+  _tile_zero(0);
+  _tile_zero(1);
+  _tile_zero(2);
+  _tile_zero(3);
+  for (std::size_t step = 0; step < steps; step += tileWords) {
+    _tile_loadd(4, rows + step, rowBytes);
+    _tile_loadd(6, lines + step * width, lineBytes);
+    _tile_dpbuud(0, 4, 6);
+    _tile_loadd(7, lines + step * width + tileWords, lineBytes);
+    _tile_dpbuud(1, 4, 7);
+    _tile_loadd(5, rows + tileRows * rowWords + step, rowBytes);
+    _tile_dpbuud(2, 5, 6);
+    _tile_dpbuud(3, 5, 7);
+  }
+  const std::size_t bytesC = strideC * sizeof(std::int32_t);
+  _tile_stored(0, c, bytesC);
+  _tile_stored(1, c + tileWords, bytesC);
+  _tile_stored(2, c + tileRows * strideC, bytesC);
+  _tile_stored(3, c + tileRows * strideC + tileWords, bytesC);
+}
+
+/// What is read behind the last line belongs to the panel's rows and is multiplied with their zeros.
+void multiply(std::size_t steps, const std::uint32_t* a, const std::uint32_t* b, std::int32_t* c,
+              std::size_t strideC) {
+  const std::size_t rowWords = (steps + tileWords - 1) / tileWords * tileWords;
+  const std::uint32_t* const rows = a + width * (1 + steps);
+  const std::uint32_t* const lines = b + width;
+  const Tiles tiles(tileRows, tileRows);
+  for (std::size_t i = 0; i < width; i += square) {
+    for (std::size_t j = 0; j < width; j += square)
+      multiplySquare(steps, rows + i * rowWords, rowWords, lines + j, c + i * strideC + j, strideC);
+  }
+}
+
+/// Out of the way of the many in which there is nothing.
+__attribute__((noinline)) std::size_t collect(unsigned mask, __m512i distances, std::uint32_t row,
+                                              std::uint32_t column, TilePair<std::int32_t>* out) {
+  std::int32_t stored[tileWords];
+  _mm512_storeu_si512(stored, distances);
+  std::size_t found = 0;
+  for (; mask != 0; mask &= mask - 1) {
+    const auto lane = static_cast<std::uint32_t>(__builtin_ctz(mask));
+    out[found++] = {row, column + lane, stored[lane]};
+  }
+  return found;
+}
+
+/// scaled(products) is scale times them.
+template <typename Scaled>
+std::size_t selectFrom(const std::int32_t* products, TileSide<std::int32_t> rows,
+                       TileSide<std::int32_t> columns, TilePair<std::int32_t>* out, const Scaled& scaled) {
+  std::size_t found = 0;
+  for (std::uint32_t j = 0; j < width; j += tileWords) {
+    const __m512i terms = _mm512_loadu_si512(columns.terms + j),
+                  limits = _mm512_loadu_si512(columns.limits + j);
+    for (std::uint32_t i = 0; i < width; ++i) {
+      const __m512i distances = _mm512_add_epi32(_mm512_add_epi32(_mm512_set1_epi32(rows.terms[i]), terms),
+                                                 scaled(_mm512_load_si512(products + i * width + j)));
+      const __m512i most = _mm512_maskz_max_epi32(0xFFFF, _mm512_set1_epi32(rows.limits[i]), limits);
+      const unsigned mask = _mm512_cmple_epi32_mask(distances, most);
+      if (mask != 0) found += collect(mask, distances, i, j, out + found);
+    }
+  }
+  return found;
+}
+
+std::size_t select(std::size_t steps, const std::uint32_t* a, const std::uint32_t* b, std::int32_t scale,
+                   TileSide<std::int32_t> rows, TileSide<std::int32_t> columns, TilePair<std::int32_t>* out) {
+  alignas(64) std::int32_t products[width * width];
+  multiply(steps, a, b, products, width);
+  if (scale == -2) {  // a multiplication of integers takes as long as all the rest
+    const auto twice = [](__m512i x) {
+      return _mm512_sub_epi32(_mm512_setzero_si512(), _mm512_add_epi32(x, x));
+    };
+    return selectFrom(products, rows, columns, out, twice);
+  }
+  const auto scaled = [scale](__m512i x) { return _mm512_mullo_epi32(x, _mm512_set1_epi32(scale)); };
+  return selectFrom(products, rows, columns, out, scaled);
+}
+
+}  // namespace
+
+const PanelKernels<std::int32_t> amxBytePanels = {"amx",     elements, width,    width,
+                                                  tileWords, 0,        multiply, select};
+
+}  // namespace neural_lsh::cpu

@@ -221,16 +221,15 @@ class QueryBlock {
   /// Visits the bins that are between these places of their queries' rankings, in the order of the bins.
   void scan(std::size_t firstRank, std::size_t endRank) {
     gather(firstRank, endRank);
-    // A query that has one bin is met by one lane alone.
-    if (endRank - firstRank > 1) {
-      for (std::size_t lane = 1; lane < lanes_; ++lane) {
-        for (std::size_t i = 0; i < count_; ++i) list(lane, i).reset(capacityOf(i), index_.bins.ids);
-      }
+    // A query with one bin is met by one lane alone, whichever that is.
+    const bool isShared = endRank - firstRank > 1;
+    for (std::size_t lane = 1; lane < lanes_ && isShared; ++lane) {
+      for (std::size_t i = 0; i < count_; ++i) list(lane, i).reset(capacityOf(i), index_.bins.ids);
     }
     forTasks(0, visits_.size(), [&](std::size_t lane, std::size_t begin, std::size_t end) {
       for (std::size_t v = begin; v < end; ++v) {
         job_.check();
-        visit(endRank - firstRank > 1 ? lane : 0, visits_[v], v + 1 < end ? &visits_[v + 1] : nullptr);
+        visit(isShared ? lane : 0, visits_[v], v + 1 < end ? &visits_[v + 1] : nullptr);
       }
     });
   }
@@ -371,6 +370,7 @@ void searchByQueries(const SearchIndex& index, const Matrix& queries, const Sear
 
 void searchBatch(const SearchIndex& index, const Matrix& queries, const SearchRequest& request,
                  const char* argument, const SearchOutput& output, const Job& job) {
+  if (queries.rows == 0) return;
   const PreparedQueries prepared(index, queries, argument, job);
   // Bin by bin, it is the prepared queries that are read again and again.
   const std::size_t binBytes = index.scan->vectorBytes() * (index.rows() / index.binCount());

@@ -27,9 +27,11 @@ constexpr std::size_t maxBlockQueries = 2048;
 constexpr std::size_t maxBlockVisits = std::size_t{1} << 22;
 constexpr std::size_t maxBlockShortlisted = std::size_t{1} << 22;
 
-/// With fewer queries than that for each, the threads answer a block together: a bin is then read once for
-/// all of them, and more ask for it.
+/// With fewer queries than that for each, the threads answer a block together, so that a bin is read once for
+/// all of them, and more ask for it: but only where a bin is so many times a prepared query. Where it is not,
+/// a list for each thread costs more than reading the bin again.
 constexpr std::size_t ownBlockQueries = 1024;
+constexpr std::size_t sharedBinRatio = 32;
 
 /// What the threads share is cut into several pieces for each, as not all take the same time.
 constexpr std::size_t tasksPerLane = 8;
@@ -39,6 +41,11 @@ std::size_t shortlistSize(const SearchIndex& index, const SearchRequest& request
   if (isExact) return request.k;
   const std::size_t wanted = request.reranked > 0 ? request.reranked : index.scan->candidatesFor(request.k);
   return std::min(std::max(wanted, request.k), index.rows());
+}
+
+/// What is read of a bin, on average.
+std::size_t binBytes(const SearchIndex& index) {
+  return index.scan->vectorBytes() * (index.rows() / index.binCount());
 }
 
 BinBudget budgetOf(const SearchIndex& index, const SearchRequest& request) {
@@ -326,7 +333,9 @@ void searchByBins(const SearchIndex& index, const Matrix& queries, const SearchR
                   const SearchOutput& output, const Job& job) {
   const std::size_t threads = job.threads == 0 ? hardwareThreads() : job.threads;
   const std::size_t workers = std::min({threads, hardwareThreads(), queries.rows});
-  const std::size_t lanes = queries.rows < workers * ownBlockQueries ? workers : 1, groups = workers / lanes;
+  const bool isShared = queries.rows < workers * ownBlockQueries &&
+                        binBytes(index) > sharedBinRatio * index.scan->preparedBytes();
+  const std::size_t lanes = isShared ? workers : 1, groups = workers / lanes;
   const std::size_t most = std::clamp<std::size_t>(
       maxBlockShortlisted / (lanes * shortlistSize(index, request, false)), queriesPerTask, maxBlockQueries);
   // As many blocks for each, of equal sizes.
@@ -373,8 +382,7 @@ void searchBatch(const SearchIndex& index, const Matrix& queries, const SearchRe
   if (queries.rows == 0) return;
   const PreparedQueries prepared(index, queries, argument, job);
   // Bin by bin, it is the prepared queries that are read again and again.
-  const std::size_t binBytes = index.scan->vectorBytes() * (index.rows() / index.binCount());
-  const bool isWorthIt = binBytes > 4 * index.scan->preparedBytes();
+  const bool isWorthIt = binBytes(index) > 4 * index.scan->preparedBytes();
   (isWorthIt ? searchByBins : searchByQueries)(index, prepared.rows(), request, output, job);
 }
 

@@ -49,7 +49,7 @@ build() {
 
 tests() {
   NEURAL_LSH_TEST_CUDA=1 node node_modules/ava/entrypoints/cli.mjs --timeout=5m 'test/engines/cuda-*.test.ts' \
-    test/engines/suite.test.ts
+    test/engines/suite.test.ts test/training/backends.test.ts
 }
 
 # sanitize TOOL: the library's functions on small cases, in one process.

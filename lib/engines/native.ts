@@ -25,7 +25,8 @@ import type {
   SearchState,
   SimilarityGraph,
   TimedSearchResult,
-  TrainedClassifier
+  TrainedClassifier,
+  TrainingRequest
 } from './engine.js'
 import { Results, SearchQueue } from './native-search.js'
 
@@ -111,6 +112,29 @@ export interface NativeCudaIndex {
   close(): void
 }
 
+type TrainingSet = Pick<
+  TrainingRequest,
+  'vectors' | 'dimensions' | 'labels' | 'bins' | 'neighbors' | 'neighborsPerRow' | 'softLabels'
+>
+
+/** Of the rows with these numbers; the seed is the mini-batch's (native/cpu/classifier/trainer.h). */
+export interface BackendPassRequest extends TrainingSet {
+  network: Network
+  loss: Loss
+  parameters: Float32Array
+  buffers: Float32Array
+  rows: Int32Array
+  seed: bigint
+}
+
+/** The outputs are those in use, all else is of training. */
+export interface BackendPass {
+  outputs: Float32Array
+  loss: number
+  gradient: Float32Array
+  buffers: Float32Array
+}
+
 /** What native/addon exports. */
 export interface Addon {
   kernels: string
@@ -155,6 +179,9 @@ export interface Addon {
     seed: number
     training: boolean
   }): { outputs: Reals; loss: number; gradient: Reals; inputGradient: Reals; buffers: Reals }
+  /** A mini-batch as it goes through in a training: networkPass in floats. */
+  backendPass(request: BackendPassRequest): BackendPass
+  cudaBackendPass(request: BackendPassRequest & { library: CudaLibrary; device: number }): BackendPass
   optimizerSteps<Reals extends Float32Array | Float64Array>(request: {
     optimizer: Optimizer
     regularization: Regularization

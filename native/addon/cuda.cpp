@@ -13,6 +13,7 @@
 #include "cuda-training.h"
 #include "externals.h"
 #include "job-runner.h"
+#include "parts.h"
 #include "releaser.h"
 #include "stages.h"
 
@@ -137,16 +138,25 @@ Napi::Value cudaFindNeighbors(const Napi::CallbackInfo& info) {
                    nullptr});
 }
 
+cpu::MakeTrainingBackend backendOf(const Library& library, const CudaTraining& training) {
+  return [table = library->table, training](const cpu::TrainingTask& task, const Job& job) {
+    return makeCudaBackend(table, training, task, job);
+  };
+}
+
 /// { library, device, recordsSteps } and trainClassifier's request -> what that returns.
 Napi::Value cudaTrainClassifier(const Napi::CallbackInfo& info) {
   const auto request = info[0].As<Napi::Object>();
   const auto [library, device] = readDevice(request);
   const CudaTraining training{device, precision(request), request.Get("deterministic").ToBoolean(),
                               request.Get("recordsSteps").ToBoolean(), count(request, "seed")};
-  return trainClassifierOn(info,
-                           [table = library->table, training](const cpu::TrainingTask& task, const Job& job) {
-                             return makeCudaBackend(table, training, task, job);
-                           });
+  return trainClassifierOn(info, backendOf(library, training));
+}
+
+/// { library, device } and backendPass's request -> what that returns.
+Napi::Value cudaBackendPass(const Napi::CallbackInfo& info) {
+  const auto [library, device] = readDevice(info[0].As<Napi::Object>());
+  return backendPassOn(info, backendOf(library, {device, NLSH_FP32, true, false, 1}));
 }
 
 /// An index on the device: lives until it is closed or collected, and until the last search in it has ended.
@@ -319,6 +329,7 @@ void exportCuda(Napi::Env env, Napi::Object exports) {
   exports.Set("openCuda", Napi::Function::New(env, openCuda, "openCuda"));
   exports.Set("cudaFindNeighbors", Napi::Function::New(env, cudaFindNeighbors, "cudaFindNeighbors"));
   exports.Set("cudaTrainClassifier", Napi::Function::New(env, cudaTrainClassifier, "cudaTrainClassifier"));
+  exports.Set("cudaBackendPass", Napi::Function::New(env, cudaBackendPass, "cudaBackendPass"));
   exports.Set("openCudaIndex", Napi::Function::New(env, openCudaIndex, "openCudaIndex"));
   exports.Set("CudaIndex", CudaIndex::define(env));
 }

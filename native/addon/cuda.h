@@ -5,7 +5,8 @@
 
 namespace neural_lsh::addon {
 
-/// Adds openCuda, cudaFindNeighbors, cudaTrainClassifier, openCudaIndex and class CudaIndex to the exports.
+/// Adds openCuda, cudaFindNeighbors, cudaTrainClassifier, cudaBackendPass, openCudaIndex and class CudaIndex
+/// to the exports.
 void exportCuda(Napi::Env env, Napi::Object exports);
 
 }  // namespace neural_lsh::addon

@@ -359,6 +359,24 @@ cpu::TrainingOptions readTraining(const Napi::Object& request) {
   return options;
 }
 
+cpu::TrainingSet readTrainingSet(const Napi::Object& request) {
+  cpu::TrainingSet set{matrix(request, "vectors", count(request, "dimensions")),
+                       integers(request, "labels"),
+                       count(request, "bins"),
+                       integers(request, "neighbors"),
+                       count(request, "neighborsPerRow"),
+                       count(request, "softLabels")};
+  if (has(request, "heldOut")) set.heldOut = integers(request, "heldOut");
+  const Napi::Env env = request.Env();
+  require(env, set.labels.size() == set.vectors.rows, "labels", "must have one entry a vector");
+  require(env, set.softLabels <= set.neighborsPerRow, "softLabels", "must not exceed the neighbors of a row");
+  require(env,
+          (set.softLabels == 0 && set.neighbors.empty()) ||
+              set.neighbors.size() == set.vectors.rows * set.neighborsPerRow,
+          "neighbors", "must have one row a vector");
+  return set;
+}
+
 void setTrained(Napi::Object result, const cpu::TrainingResult& trained) {
   const Napi::Env env = result.Env();
   const cpu::Classifier& classifier = trained.classifier;

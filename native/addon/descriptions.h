@@ -17,6 +17,8 @@ cpu::Loss readLoss(const Napi::Object& request);                   // .loss
 cpu::OptimizerOptions readOptimizer(const Napi::Object& request);  // .optimizer, .regularization
 cpu::ScheduleOptions readSchedule(const Napi::Object& request);    // .schedule
 cpu::TrainingOptions readTraining(const Napi::Object& request);
+/// .vectors, .dimensions, .labels, .bins, .neighbors, .neighborsPerRow, .softLabels and, if there, .heldOut
+cpu::TrainingSet readTrainingSet(const Napi::Object& request);
 
 /// The classifier's properties, and what training says of it, into `result`.
 void setTrained(Napi::Object result, const cpu::TrainingResult& trained);

@@ -114,6 +114,10 @@ Napi::Value networkPass(const Napi::CallbackInfo& info) {
   });
 }
 
+Napi::Value backendPass(const Napi::CallbackInfo& info) {
+  return backendPassOn(info, cpu::makeCpuBackend);
+}
+
 /// optimizerSteps({ optimizer, regularization, parameters, gradients, learningRates }) -> { parameters }:
 /// those after each step; gradients and result are steps x parameters.
 Napi::Value optimizerSteps(const Napi::CallbackInfo& info) {
@@ -183,9 +187,45 @@ Napi::Value calibrate(const Napi::CallbackInfo& info) {
 
 }  // namespace
 
+Napi::Value backendPassOn(const Napi::CallbackInfo& info, const cpu::MakeTrainingBackend& makeBackend) {
+  const auto request = info[0].As<Napi::Object>();
+  const cpu::NetworkDescription network = readNetwork(request);
+  const cpu::TrainingSet points = readTrainingSet(request);
+  const auto parameters = floats(request, "parameters"), buffers = floats(request, "buffers");
+  const auto rows = integers(request, "rows");
+  bool isWhole = false;
+  const std::uint64_t seed = request.Get("seed").As<Napi::BigInt>().Uint64Value(&isWhole);
+  const cpu::InputTransform input{false, std::vector<float>(network.inputs(), 0),
+                                  std::vector<float>(network.inputs(), 1)};
+  const cpu::OptimizerOptions descent{.type = cpu::OptimizerType::sgd};
+  // A power of 2 that leaves little of the parameters in what the step makes of them.
+  constexpr float rate = 1 << 10;
+  const auto result = Napi::Object::New(info.Env());
+  try {
+    const Job job;
+    const auto backend =
+        makeBackend({points, network, readLoss(request), descent, input, 0, rows.size(), 1}, job);
+    backend->setWeights({{parameters.begin(), parameters.end()}, {buffers.begin(), buffers.end()}});
+    backend->logitsOf(rows, output<float>(result, "outputs", rows.size() * points.bins).data());
+    const cpu::MiniBatch batch{rows, rate, seed};
+    result.Set("loss", backend->train({&batch, 1}).meanLoss());
+    const cpu::Weights& after = backend->weights();
+    std::ranges::transform(parameters, after.parameters,
+                           output<float>(result, "gradient", parameters.size()).begin(),
+                           [&](float before, float now) { return (before - now) / rate; });
+    set<float>(result, "buffers", after.buffers);
+  } catch (const Napi::Error&) {
+    throw;
+  } catch (...) {
+    throw toError(info.Env(), std::current_exception());
+  }
+  return result;
+}
+
 void exportParts(Napi::Env env, Napi::Object exports) {
   const std::pair<const char*, Napi::Value (*)(const Napi::CallbackInfo&)> functions[] = {
       {"networkPass", networkPass},
+      {"backendPass", backendPass},
       {"optimizerSteps", optimizerSteps},
       {"scheduleFactors", scheduleFactors},
       {"initialParameters", initialParameters},

@@ -312,20 +312,7 @@ Napi::Value encodeFourBits(const Napi::CallbackInfo& info) {
 
 Napi::Value trainClassifierOn(const Napi::CallbackInfo& info, const cpu::MakeTrainingBackend& makeBackend) {
   const auto request = info[0].As<Napi::Object>();
-  cpu::TrainingSet set{matrix(request, "vectors", count(request, "dimensions")),
-                       integers(request, "labels"),
-                       count(request, "bins"),
-                       integers(request, "neighbors"),
-                       count(request, "neighborsPerRow"),
-                       count(request, "softLabels")};
-  if (has(request, "heldOut")) set.heldOut = integers(request, "heldOut");
-  require(info.Env(), set.labels.size() == set.vectors.rows, "labels", "must have one entry a vector");
-  require(info.Env(), set.softLabels <= set.neighborsPerRow, "softLabels",
-          "must not exceed the neighbors of a row");
-  require(info.Env(),
-          (set.softLabels == 0 && set.neighbors.empty()) ||
-              set.neighbors.size() == set.vectors.rows * set.neighborsPerRow,
-          "neighbors", "must have one row a vector");
+  const cpu::TrainingSet set = readTrainingSet(request);
   const cpu::TrainingOptions options = readTraining(request);
   require(info.Env(),
           options.network.inputs() == set.vectors.columns && options.network.outputs() == set.bins, "network",

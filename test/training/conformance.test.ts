@@ -1,45 +1,18 @@
 /** Each part of the classifier against PyTorch, in both precisions: see test/fixtures/README.md. */
-import { readFileSync } from 'node:fs'
-import { gunzipSync } from 'node:zlib'
 import test from 'ava'
-import type { Layer, Network, PartitionRule } from '../../lib/classifier/network.js'
-import type { Loss, Optimizer, Regularization, Schedule } from '../../lib/classifier/training.js'
+import type { Layer } from '../../lib/classifier/network.js'
+import type { Optimizer, Schedule } from '../../lib/classifier/training.js'
 import { eachEngine } from '../engines/each-engine.js'
+import {
+  type Fixture,
+  type OptimizerCase,
+  type PassCase,
+  readConformance,
+  relativeError,
+  rowsOf
+} from '../support/conformance.js'
 
-interface PassCase {
-  part: Exclude<Layer['type'], PartitionRule['type']> | Loss['type'] | 'network'
-  name: string
-  network: Network
-  loss: Loss
-  seed: number
-  parameters: number[]
-  buffers: number[]
-  inputs: number[]
-  /** rows x outputs; or `labels`, one a row. */
-  targets?: number[]
-  labels?: number[]
-  use: { outputs: number[]; loss: number }
-  /** Not there for a network with a step, which cannot be trained. */
-  training?: { outputs: number[]; loss: number; gradient: number[]; inputGradient: number[]; buffers: number[] }
-}
-
-interface OptimizerCase {
-  name: string
-  optimizer: Optimizer
-  regularization: Regularization
-  learningRates: number[]
-  /** steps x parameters: those after each step. */
-  after: number[]
-}
-
-interface Fixture {
-  passes: PassCase[]
-  optimizers: { parameters: number[]; gradients: number[]; cases: OptimizerCase[] }
-  schedules: { stepsPerEpoch: number; losses: number[]; cases: { schedule: Schedule; factors: number[] }[] }
-}
-
-const path = new URL('../fixtures/conformance.json.gz', import.meta.url)
-const { passes, optimizers, schedules } = JSON.parse(gunzipSync(readFileSync(path)).toString()) as Fixture
+const { passes, optimizers, schedules } = readConformance()
 
 // How many cases there must be of each part: the compiler asks for every type that lib/classifier describes.
 const passCounts: Record<PassCase['part'], number> = {
@@ -101,14 +74,6 @@ test('the fixture has cases of every layer, activation, loss, optimizer and sche
 
 // ------------------------------------------------------------------------------------------ errors
 
-/** Largest difference, relative to the largest magnitude of what is expected. */
-function relativeError(found: ArrayLike<number>, expected: readonly number[]): number {
-  if (found.length !== expected.length) return Number.POSITIVE_INFINITY
-  const largest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
-  const difference = expected.reduce((most, value, i) => Math.max(most, Math.abs(value - (found[i] as number))), 0)
-  return largest > 0 ? difference / largest : difference
-}
-
 /** Of what goes forward and of what goes backward; of an optimizer's parameters, and of a schedule's factors. */
 interface Errors {
   forward: number
@@ -133,8 +98,6 @@ function batch(one: PassCase, reals: Precision, training: boolean, [first, end] 
     ...(one.labels ? { labels: Int32Array.from(part(one.labels)) } : { targets: reals.from(part(one.targets ?? [])) })
   }
 }
-
-const rowsOf = ({ network, inputs }: PassCase) => inputs.length / network.inputShape.reduce((a, b) => a * b)
 
 const repeated = (values: number[], repeats: number) => Array.from({ length: repeats }, () => values).flat()
 

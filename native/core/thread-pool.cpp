@@ -10,6 +10,8 @@
 #include <thread>
 #include <vector>
 
+#include "floating-point-mode.h"
+
 namespace neural_lsh {
 namespace {
 
@@ -31,6 +33,7 @@ struct Loop {
   std::atomic<std::size_t> next{0};
   std::atomic<std::size_t> helpers{0};  // changed under the pool's mutex
   std::exception_ptr error;             // written under the pool's mutex
+  const FloatingPointMode mode = FloatingPointMode::current();
 
   bool wantsHelp() const { return helpers < maxHelpers && next < count; }
 };
@@ -99,6 +102,7 @@ class Pool {
         if (loop) ++loop->helpers;
       }
       if (loop) {
+        loop->mode.use();
         work(*loop);
         std::lock_guard lock(mutex_);
         if (--loop->helpers == 0) left_.notify_all();

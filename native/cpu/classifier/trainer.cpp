@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "../../core/error.h"
+#include "../../core/floating-point-mode.h"
 #include "../../core/random.h"
 #include "calibration.h"
 
@@ -275,6 +276,9 @@ TrainingResult trainClassifier(const TrainingSet& set, const TrainingOptions& op
   checkRange(set.labels, set.bins, "labels");
   checkRange(set.neighbors, set.vectors.rows, "neighbors");
   if (set.heldOut) checkHeldOut(*set.heldOut, set.vectors.rows);
+  // Running values of weights that nothing moves, as those of ReLUs that are always off, decay until they are
+  // denormal, and stay so.
+  const WithoutDenormals mode;
   return Trainer(set, options, job, makeBackend).run();
 }
 

@@ -44,6 +44,7 @@ def main():
     training = json.loads(sys.argv[1])
     widths, rows = training["widths"], training["rows"]
     torch.set_num_threads(training["threads"])
+    torch.set_flush_denormal(True)  # as neural-lsh does: else many CPUs are slowed down several times over
     inputs, labels = torch.randn(rows, widths[0]), torch.randint(0, widths[-1], (rows,))
     best = min(
         best_epoch(

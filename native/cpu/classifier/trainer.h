@@ -94,6 +94,8 @@ struct TrainingResult {
 /// diverges (a loss or weight that is not finite, or a mean loss above 100 times that of guessing), and Error
 /// ERR_NLSH_ARGUMENT when a label, a neighbor or the starting point are out of range.
 ///
+/// Denormal numbers are zeros all the while (core/floating-point-mode.h).
+///
 /// Random numbers (core/random.h): the outputs of Random(seed) are the seeds of further generators, in this
 /// order:
 /// 1. the split: 0 .. n - 1 is shuffled, the first floor(n * validationFraction) rows are held out, the

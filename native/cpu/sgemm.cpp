@@ -6,6 +6,7 @@
 #include "../core/thread-pool.h"
 #include "chunks.h"
 #include "packed-product.h"
+#include "split-product.h"
 
 namespace neural_lsh::cpu {
 namespace {
@@ -249,13 +250,19 @@ void fillWithZeros(std::size_t m, std::size_t n, float* c, std::size_t strideC) 
 }  // namespace
 
 void gemm(std::size_t m, std::size_t n, std::size_t k, Operand<float> a, Operand<float> b, float* c,
-          std::size_t strideC, bool accumulate, std::size_t threads) {
+          std::size_t strideC, bool accumulate, std::size_t threads, Precision precision) {
   if (m == 0 || n == 0) return;
   if (k == 0) {
     if (!accumulate) fillWithZeros(m, n, c, strideC);
     return;
   }
   threads = threadsFor(m * n * k, threads);
+  if (precision == Precision::split && worthSplitting(m, n, k)) {
+    thread_local AlignedBuffer<std::uint32_t> buffer;
+    std::uint32_t* const packed = buffer.require(splitFactorWords(n, k));
+    packSplitFactor(n, k, b, threads, packed);
+    return multiplySplit(m, n, k, a, packed, c, strideC, accumulate, threads);
+  }
   const Product product{m, n, k, a, b, c, strideC, accumulate};
   if (betterTransposed(product)) {
     multiplyTransposed(product, threads);
@@ -267,18 +274,21 @@ void gemm(std::size_t m, std::size_t n, std::size_t k, Operand<float> a, Operand
 void Factor<float>::pack(std::size_t n, std::size_t k, Operand<float> b, std::size_t threads) {
   n_ = n;
   k_ = k;
+  split_ = worthSplitting(n, n, k);
+  if (split_) return packSplitFactor(n, k, b, threads, words_.require(splitFactorWords(n, k)));
   const Panels panels(n, k);
   panels.packAll(b, 0, panels.depth.count, threads, panels_.require(panels.offset(0, panels.depth.count)));
 }
 
-void gemm(std::size_t m, Operand<float> a, const Factor<float>& b, float* c, std::size_t strideC,
-          bool accumulate, std::size_t threads) {
-  threads = threadsFor(m * b.n() * b.k(), threads);
-  Multiplication({m, b.n(), b.k(), a, {}, c, strideC, accumulate}, threads, b.panels()).run();
+void Factor<float>::multiply(std::size_t m, Operand<float> a, float* c, std::size_t strideC, bool accumulate,
+                             std::size_t threads) const {
+  threads = threadsFor(m * n_ * k_, threads);
+  if (split_) return multiplySplit(m, n_, k_, a, words_.data(), c, strideC, accumulate, threads);
+  Multiplication({m, n_, k_, a, {}, c, strideC, accumulate}, threads, panels_.data()).run();
 }
 
 void gemm(std::size_t m, std::size_t n, std::size_t k, Operand<double> a, Operand<double> b, double* c,
-          std::size_t strideC, bool accumulate, std::size_t) {
+          std::size_t strideC, bool accumulate, std::size_t, Precision) {
   const auto at = [](const Operand<double>& x, std::size_t i, std::size_t j) {
     return x.transpose == Transpose::no ? x.data[i * x.stride + j] : x.data[j * x.stride + i];
   };
@@ -289,11 +299,6 @@ void gemm(std::size_t m, std::size_t n, std::size_t k, Operand<double> a, Operan
       c[i * strideC + j] = sum;
     }
   }
-}
-
-void gemm(std::size_t m, Operand<double> a, const Factor<double>& b, double* c, std::size_t strideC,
-          bool accumulate, std::size_t threads) {
-  gemm(m, b.n(), b.k(), a, b.operand(), c, strideC, accumulate, threads);
 }
 
 }  // namespace neural_lsh::cpu

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 #include "../core/aligned-buffer.h"
 
@@ -19,15 +20,20 @@ struct Operand {
   Transpose transpose = Transpose::no;
 };
 
+/// Of products of floats. single: as floats. split: each float as the sum of two bfloat16 numbers, 2^-17 of
+/// it apart at most, where the CPU multiplies these faster (split-product.h), or else as floats: for
+/// gradients.
+enum class Precision { single, split };
+
 /// C[m x n] = op(A)[m x k] op(B)[k x n] + (accumulate ? C : 0), all row-major, on at most `threads` threads.
 /// float runs on the fast kernels; double is a plain loop for checking gradients.
 void gemm(std::size_t m, std::size_t n, std::size_t k, Operand<float> a, Operand<float> b, float* c,
-          std::size_t strideC, bool accumulate, std::size_t threads);
+          std::size_t strideC, bool accumulate, std::size_t threads, Precision precision = Precision::single);
 void gemm(std::size_t m, std::size_t n, std::size_t k, Operand<double> a, Operand<double> b, double* c,
-          std::size_t strideC, bool accumulate, std::size_t threads);
+          std::size_t strideC, bool accumulate, std::size_t threads, Precision precision = Precision::single);
 
-/// A right operand op(B)[k x n] of several products, packed once for all of them. That of doubles only refers
-/// to what it was made of.
+/// A right operand op(B)[k x n] of several products of split precision, packed once for all of them. That of
+/// doubles only refers to what it was made of.
 template <typename Real>
 class Factor;
 
@@ -35,13 +41,14 @@ template <>
 class Factor<float> {
  public:
   void pack(std::size_t n, std::size_t k, Operand<float> b, std::size_t threads);
-  std::size_t n() const { return n_; }
-  std::size_t k() const { return k_; }
-  const float* panels() const { return panels_.data(); }
+  void multiply(std::size_t m, Operand<float> a, float* c, std::size_t strideC, bool accumulate,
+                std::size_t threads) const;
 
  private:
   std::size_t n_ = 0, k_ = 0;
+  bool split_ = false;
   AlignedBuffer<float> panels_;
+  AlignedBuffer<std::uint32_t> words_;
 };
 
 template <>
@@ -52,19 +59,14 @@ class Factor<double> {
     k_ = k;
     b_ = b;
   }
-  std::size_t n() const { return n_; }
-  std::size_t k() const { return k_; }
-  Operand<double> operand() const { return b_; }
+  void multiply(std::size_t m, Operand<double> a, double* c, std::size_t strideC, bool accumulate,
+                std::size_t threads) const {
+    gemm(m, n_, k_, a, b_, c, strideC, accumulate, threads);
+  }
 
  private:
   std::size_t n_ = 0, k_ = 0;
   Operand<double> b_{};
 };
-
-/// As above, with the same sums.
-void gemm(std::size_t m, Operand<float> a, const Factor<float>& b, float* c, std::size_t strideC,
-          bool accumulate, std::size_t threads);
-void gemm(std::size_t m, Operand<double> a, const Factor<double>& b, double* c, std::size_t strideC,
-          bool accumulate, std::size_t threads);
 
 }  // namespace neural_lsh::cpu

@@ -110,7 +110,7 @@ class Linear final : public Layer<Real> {
     if (pass.first == 0) {
       packedWeights_.pack(outputs_, inputs_, {parameters, inputs_, Transpose::yes}, pass.threads);
     }
-    gemm(pass.rows, {in, inputs_}, packedWeights_, out, outputs_, false, pass.threads);
+    packedWeights_.multiply(pass.rows, {in, inputs_}, out, outputs_, false, pass.threads);
   }
 
   void backward(const Pass& pass, const Real* parameters, const Real* in, const Real*, Real* outGradient,
@@ -145,14 +145,14 @@ class Linear final : public Layer<Real> {
   void multiplyBack(const Pass& pass, const Real* parameters, const Real* outGradient,
                     Real* inGradient) const {
     gemm(pass.rows, inputs_, outputs_, Operand<Real>{outGradient, outputs_},
-         Operand<Real>{parameters, inputs_}, inGradient, inputs_, false, pass.threads);
+         Operand<Real>{parameters, inputs_}, inGradient, inputs_, false, pass.threads, Precision::split);
   }
 
   /// Of the weights of outputs [begin, end).
   void multiplyWeightGradient(const Pass& pass, std::size_t begin, std::size_t end, const Real* in,
                               const Real* outGradient, Real* gradient, std::size_t threads) const {
     gemm(end - begin, inputs_, pass.rows, {outGradient + begin, outputs_, Transpose::yes},
-         Operand<Real>{in, inputs_}, gradient, inputs_, pass.first > 0, threads);
+         Operand<Real>{in, inputs_}, gradient, inputs_, pass.first > 0, threads, Precision::split);
   }
 
   void sumOfRows(const Pass& pass, const Real* values, Real* sums) {

@@ -22,10 +22,10 @@ constexpr std::array<const char*, 6> names = {"baseline", "avx2", "avx512", "vnn
 /// Whether the CPU has tiles and, since they are large, the system grants them to this process when it asks.
 bool mayUseTiles() {
 #if defined(__linux__)
-  constexpr unsigned tilesAndBytes = 3U << 24;  // of leaf 7's EDX
+  constexpr unsigned tiles = 1U << 24 | 1U << 25 | 1U << 22;  // of leaf 7's EDX; with bytes, with bfloat16
   unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
   if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) == 0) return false;
-  if ((edx & tilesAndBytes) != tilesAndBytes) return false;
+  if ((edx & tiles) != tiles) return false;
   constexpr long requestPermission = 0x1023, tileData = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
   return syscall(SYS_arch_prctl, requestPermission, tileData) == 0;
 #else

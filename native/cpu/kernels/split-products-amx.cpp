@@ -1,0 +1,171 @@
+// Compiled with AMX: 16 vectors by 16 others, 32 numbers of each, an instruction.
+#include "split-products.h"
+#include "tiles-amx.inl"
+
+#define LANES 16
+namespace neural_lsh::cpu {
+namespace {
+typedef std::uint32_t Vector __attribute__((vector_size(64), may_alias));
+}  // namespace
+}  // namespace neural_lsh::cpu
+#include "transposition.inl"
+
+namespace neural_lsh::cpu {
+namespace {
+
+constexpr std::size_t vectors = 2 * tileRows, step = tileBytes / 2, lanes = LANES;
+constexpr std::size_t lineWords = tileBytes / sizeof(std::uint32_t), tileWords = tileRows * lineWords;
+
+/// Of each step of a block: the higher halves of both tiles of vectors, then the lower ones.
+constexpr std::size_t stepWords = 4 * tileWords, lowWords = 2 * tileWords;
+
+/// Of floats: the upper 16 bits of each word are its bfloat16.
+struct Split {
+  __m512i high, low;
+};
+
+Split split(__m512 x) {
+  const __m512i half = _mm512_set1_epi32(0x8000), upper = _mm512_set1_epi32(static_cast<int>(0xFFFF0000));
+  const __m512i high = _mm512_and_si512(_mm512_add_epi32(_mm512_castps_si512(x), half), upper);
+  const __m512i rest = _mm512_castps_si512(_mm512_sub_ps(x, _mm512_castsi512_ps(high)));
+  return {high, _mm512_and_si512(_mm512_add_epi32(rest, half), upper)};
+}
+
+__mmask16 firstLanes(std::size_t count) {
+  return static_cast<__mmask16>(count >= lanes ? 0xFFFFU : (1U << count) - 1);
+}
+
+std::size_t rest(std::size_t count, std::size_t taken) {
+  return count > taken ? count - taken : 0;
+}
+
+/// The numbers that a vector has of a step, next to each other.
+void packNumbers(const float* data, std::size_t depth, std::uint32_t* out) {
+  const __m512i words = _mm512_set_epi16(63, 61, 59, 57, 55, 53, 51, 49, 47, 45, 43, 41, 39, 37, 35, 33, 31,
+                                         29, 27, 25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1);
+  const Split first = split(_mm512_maskz_loadu_ps(firstLanes(depth), data)),
+              second = split(_mm512_maskz_loadu_ps(firstLanes(rest(depth, lanes)), data + lanes));
+  _mm512_store_si512(out, _mm512_permutex2var_epi16(first.high, words, second.high));
+  _mm512_store_si512(out + lowWords, _mm512_permutex2var_epi16(first.low, words, second.low));
+}
+
+/// Two numbers of each of 16 vectors, pair by pair.
+void packPairs(const float* data, std::size_t stride, std::size_t count, std::size_t depth,
+               std::uint32_t* out) {
+  const Split even = split(_mm512_maskz_loadu_ps(firstLanes(count), data)),
+              odd = depth < 2 ? Split{_mm512_setzero_si512(), _mm512_setzero_si512()}
+                              : split(_mm512_maskz_loadu_ps(firstLanes(count), data + stride));
+  _mm512_store_si512(out, _mm512_or_si512(_mm512_maskz_srli_epi32(0xFFFF, even.high, 16), odd.high));
+  _mm512_store_si512(out + lowWords, _mm512_or_si512(_mm512_maskz_srli_epi32(0xFFFF, even.low, 16), odd.low));
+}
+
+void clear(std::uint32_t* line) {
+  _mm512_store_si512(line, _mm512_setzero_si512());
+  _mm512_store_si512(line + lowWords, _mm512_setzero_si512());
+}
+
+/// A tile of the format in which lines are the vectors, if these are rows, or else are pairs of numbers.
+void packTile(const SplitSource& source, const float* data, std::size_t count, std::size_t depth,
+              std::uint32_t* out) {
+  for (std::size_t line = 0; line < tileRows; ++line, out += lineWords) {
+    if (source.columns && 2 * line < depth && count > 0) {
+      packPairs(data + 2 * line * source.stride, source.stride, count, depth - 2 * line, out);
+    } else if (!source.columns && line < count) {
+      packNumbers(data + line * source.stride, depth, out);
+    } else {
+      clear(out);
+    }
+  }
+}
+
+/// Lines of words become columns.
+void transposeTile(std::uint32_t* tile) {
+  Vector rows[LANES];
+  for (std::size_t i = 0; i < LANES; ++i) rows[i] = *reinterpret_cast<const Vector*>(tile + i * lineWords);
+  transpose(rows);
+  for (std::size_t i = 0; i < LANES; ++i) *reinterpret_cast<Vector*>(tile + i * lineWords) = rows[i];
+}
+
+void pack(const SplitSource& source, bool linesAreVectors, std::size_t count, std::size_t depth,
+          std::uint32_t* out) {
+  const std::size_t next = source.columns ? source.stride : 1, apart = source.columns ? 1 : source.stride;
+  for (std::size_t p = 0; p < depth; p += step, out += stepWords) {
+    for (std::size_t half = 0; half < 2; ++half) {
+      const std::size_t first = half * tileRows;
+      std::uint32_t* const tile = out + half * tileWords;
+      packTile(source, source.data + p * next + first * apart, rest(count, first), depth - p, tile);
+      if (linesAreVectors != source.columns) continue;
+      transposeTile(tile);
+      transposeTile(tile + lowWords);
+    }
+  }
+}
+
+void packLeft(const SplitSource& source, std::size_t count, std::size_t depth, std::uint32_t* out) {
+  pack(source, true, count, depth, out);
+}
+
+void packRight(const SplitSource& source, std::size_t count, std::size_t depth, std::uint32_t* out) {
+  pack(source, false, count, depth, out);
+}
+
+void loadLeft(const std::uint32_t* tiles) {
+  _tile_loadd(4, tiles, tileBytes);
+  _tile_loadd(5, tiles + tileWords, tileBytes);
+}
+
+void loadRight(const std::uint32_t* tiles) {
+  _tile_loadd(6, tiles, tileBytes);
+  _tile_loadd(7, tiles + tileWords, tileBytes);
+}
+
+void multiplyLoaded() {
+  _tile_dpbf16ps(0, 4, 6);
+  _tile_dpbf16ps(1, 4, 7);
+  _tile_dpbf16ps(2, 5, 6);
+  _tile_dpbf16ps(3, 5, 7);
+}
+
+/// high low + high high + low high
+void multiplyBlock(std::size_t steps, const std::uint32_t* left, const std::uint32_t* right, float* c,
+                   std::size_t strideC, bool accumulate) {
+  const std::size_t bytes = strideC * sizeof(float);
+  float* const lower = c + tileRows * strideC;
+  if (accumulate) {
+    _tile_loadd(0, c, bytes);
+    _tile_loadd(1, c + lanes, bytes);
+    _tile_loadd(2, lower, bytes);
+    _tile_loadd(3, lower + lanes, bytes);
+  } else {
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+  }
+  for (std::size_t i = 0; i < steps; ++i, left += stepWords, right += stepWords) {
+    loadLeft(left);
+    loadRight(right + lowWords);
+    multiplyLoaded();
+    loadRight(right);
+    multiplyLoaded();
+    loadLeft(left + lowWords);
+    multiplyLoaded();
+  }
+  _tile_stored(0, c, bytes);
+  _tile_stored(1, c + lanes, bytes);
+  _tile_stored(2, lower, bytes);
+  _tile_stored(3, lower + lanes, bytes);
+}
+
+void multiply(std::size_t blocks, std::size_t steps, const std::uint32_t* left, std::size_t leftWords,
+              const std::uint32_t* right, float* c, std::size_t strideC, bool accumulate) {
+  const Tiles tiles(tileRows, tileRows);
+  for (std::size_t i = 0; i < blocks; ++i)
+    multiplyBlock(steps, left + i * leftWords, right, c + i * vectors * strideC, strideC, accumulate);
+}
+
+}  // namespace
+
+const SplitKernels amxSplitKernels = {vectors, step, stepWords, packLeft, packRight, multiply};
+
+}  // namespace neural_lsh::cpu

@@ -5,35 +5,28 @@
 namespace neural_lsh::cpu {
 namespace {
 
-/// Vectors that the CPU's tiles take at once, two tiles each way, and of a panel, all of which are the rows
-/// of one call: it takes as long to shape the tiles as to multiply some.
-constexpr std::size_t square = 2 * tileRows, width = 2 * square;
+/// Vectors of a panel, all of which are the rows of one call: it takes as long to shape the tiles as to
+/// multiply some.
+constexpr std::size_t width = 4 * tileRows;
 constexpr std::size_t elements = 4;
 constexpr std::size_t tileWords = tileBytes / sizeof(std::uint32_t);
 
-/// Rows one after the other, columns side by side.
-void multiplySquare(std::size_t steps, const std::uint32_t* rows, std::size_t rowWords,
-                    const std::uint32_t* lines, std::int32_t* c, std::size_t strideC) {
+/// Two tiles of rows, one after the other, by one of columns, side by side.
+void multiplyPair(std::size_t steps, const std::uint32_t* rows, std::size_t rowWords,
+                  const std::uint32_t* lines, std::int32_t* c, std::size_t strideC) {
   const std::size_t rowBytes = rowWords * sizeof(std::uint32_t), lineBytes = width * sizeof(std::uint32_t);
   _tile_zero(0);
   _tile_zero(1);
-  _tile_zero(2);
-  _tile_zero(3);
   for (std::size_t step = 0; step < steps; step += tileWords) {
-    _tile_loadd(4, rows + step, rowBytes);
-    _tile_loadd(6, lines + step * width, lineBytes);
-    _tile_dpbuud(0, 4, 6);
-    _tile_loadd(7, lines + step * width + tileWords, lineBytes);
-    _tile_dpbuud(1, 4, 7);
-    _tile_loadd(5, rows + tileRows * rowWords + step, rowBytes);
-    _tile_dpbuud(2, 5, 6);
-    _tile_dpbuud(3, 5, 7);
+    _tile_loadd(4, lines + step * width, lineBytes);
+    _tile_loadd(2, rows + step, rowBytes);
+    _tile_dpbuud(0, 2, 4);
+    _tile_loadd(2, rows + tileRows * rowWords + step, rowBytes);
+    _tile_dpbuud(1, 2, 4);
   }
   const std::size_t bytesC = strideC * sizeof(std::int32_t);
   _tile_stored(0, c, bytesC);
-  _tile_stored(1, c + tileWords, bytesC);
-  _tile_stored(2, c + tileRows * strideC, bytesC);
-  _tile_stored(3, c + tileRows * strideC + tileWords, bytesC);
+  _tile_stored(1, c + tileRows * strideC, bytesC);
 }
 
 /// What is read behind the last line belongs to the panel's rows and is multiplied with their zeros.
@@ -43,9 +36,9 @@ void multiply(std::size_t steps, const std::uint32_t* a, const std::uint32_t* b,
   const std::uint32_t* const rows = a + width * (1 + steps);
   const std::uint32_t* const lines = b + width;
   const Tiles tiles(tileRows, tileRows);
-  for (std::size_t i = 0; i < width; i += square) {
-    for (std::size_t j = 0; j < width; j += square)
-      multiplySquare(steps, rows + i * rowWords, rowWords, lines + j, c + i * strideC + j, strideC);
+  for (std::size_t i = 0; i < width; i += 2 * tileRows) {
+    for (std::size_t j = 0; j < width; j += tileRows)
+      multiplyPair(steps, rows + i * rowWords, rowWords, lines + j, c + i * strideC + j, strideC);
   }
 }
 

@@ -9,66 +9,48 @@ namespace {
 constexpr std::size_t tileQuads = tileBytes / ByteWeights::quadInputs;
 /// Fewer take as long as so many; without tiles they are faster.
 constexpr std::size_t leastRows = 6;
-/// Rows and blocks of outputs at once, two tiles of each: every tile that is loaded is multiplied twice.
-constexpr std::size_t rowsAtOnce = 2 * tileRows, blocksAtOnce = 2;
+/// Two tiles of rows: every one of weights that is loaded is multiplied twice.
+constexpr std::size_t rowsAtOnce = 2 * tileRows;
 
 static_assert(ByteWeights::blockOutputs * sizeof(std::int32_t) == tileBytes);
 static_assert(ByteWeights::padding >= (tileQuads - 1) * tileBytes);
 
 struct alignas(64) Sums {
-  std::int32_t of[2][blocksAtOnce][tileRows][ByteWeights::blockOutputs];  // of the first rows and the others
+  std::int32_t of[rowsAtOnce][ByteWeights::blockOutputs];
 };
 
 /// What lies behind a block is multiplied with the zeros behind a row.
-template <std::size_t ROW_TILES, std::size_t BLOCKS>
+template <bool PAIR>
 void multiplyTiles(const ByteWeights& weights, std::size_t block, const std::uint8_t* bytes,
                    std::size_t strideBytes, Sums& sums) {
   const std::size_t steps = (weights.quads + tileQuads - 1) / tileQuads;
-  const std::size_t blockBytes = weights.quads * tileBytes;
-  const std::int8_t* const first = weights.bytes + block * blockBytes;
+  const std::int8_t* const columns = weights.bytes + block * weights.quads * tileBytes;
   _tile_zero(0);
-  if constexpr (BLOCKS == 2) _tile_zero(1);
-  if constexpr (ROW_TILES == 2) _tile_zero(2);
-  if constexpr (ROW_TILES == 2 && BLOCKS == 2) _tile_zero(3);
+  if constexpr (PAIR) _tile_zero(1);
   for (std::size_t step = 0; step < steps; ++step) {
-    _tile_loadd(4, bytes + step * tileBytes, strideBytes);
-    _tile_loadd(6, first + step * tileQuads * tileBytes, tileBytes);
-    _tile_dpbusd(0, 4, 6);
-    if constexpr (BLOCKS == 2) {
-      _tile_loadd(7, first + blockBytes + step * tileQuads * tileBytes, tileBytes);
-      _tile_dpbusd(1, 4, 7);
-    }
-    if constexpr (ROW_TILES == 2) {
-      _tile_loadd(5, bytes + tileRows * strideBytes + step * tileBytes, strideBytes);
-      _tile_dpbusd(2, 5, 6);
-      if constexpr (BLOCKS == 2) _tile_dpbusd(3, 5, 7);
+    _tile_loadd(4, columns + step * tileQuads * tileBytes, tileBytes);
+    _tile_loadd(2, bytes + step * tileBytes, strideBytes);
+    _tile_dpbusd(0, 2, 4);
+    if constexpr (PAIR) {
+      _tile_loadd(3, bytes + tileRows * strideBytes + step * tileBytes, strideBytes);
+      _tile_dpbusd(1, 3, 4);
     }
   }
-  _tile_stored(0, sums.of[0][0], tileBytes);
-  if constexpr (BLOCKS == 2) _tile_stored(1, sums.of[0][1], tileBytes);
-  if constexpr (ROW_TILES == 2) _tile_stored(2, sums.of[1][0], tileBytes);
-  if constexpr (ROW_TILES == 2 && BLOCKS == 2) _tile_stored(3, sums.of[1][1], tileBytes);
+  _tile_stored(0, sums.of, tileBytes);
+  if constexpr (PAIR) _tile_stored(1, sums.of + tileRows, tileBytes);
 }
 
-template <std::size_t ROW_TILES>
+template <bool PAIR>
 void multiplyBlocks(const ByteWeights& weights, std::size_t begin, std::size_t end, const std::uint8_t* bytes,
                     std::size_t strideBytes, const ByteRange* ranges, std::size_t rows, float* out,
                     std::size_t strideOut) {
   Sums sums;
-  for (std::size_t block = begin; block < end; block += blocksAtOnce) {
-    const std::size_t blocks = end - block < blocksAtOnce ? end - block : blocksAtOnce;
-    if (blocks == 2) {
-      multiplyTiles<ROW_TILES, 2>(weights, block, bytes, strideBytes, sums);
-    } else {
-      multiplyTiles<ROW_TILES, 1>(weights, block, bytes, strideBytes, sums);
-    }
+  for (std::size_t block = begin; block < end; ++block) {
+    multiplyTiles<PAIR>(weights, block, bytes, strideBytes, sums);
     for (std::size_t row = 0; row < rows; ++row) {
-      for (std::size_t b = 0; b < blocks; ++b) {
-        Integers products[parts];
-        __builtin_memcpy(&products, sums.of[row / tileRows][b][row % tileRows], sizeof(products));
-        finish(weights, (block + b) * lanes, products, ranges[row],
-               out + row * strideOut + (block + b - begin) * lanes);
-      }
+      Integers products[parts];
+      __builtin_memcpy(&products, sums.of[row], sizeof(products));
+      finish(weights, block * lanes, products, ranges[row], out + row * strideOut + (block - begin) * lanes);
     }
   }
 }
@@ -79,7 +61,7 @@ void multiply(const ByteWeights& weights, std::size_t begin, std::size_t end, co
   while (rows >= leastRows) {
     const std::size_t count = rows < rowsAtOnce ? rows : rowsAtOnce;
     const Tiles tiles(count < tileRows ? count : tileRows, count < tileRows ? 0 : count - tileRows);
-    const auto multiplyAll = count > tileRows ? multiplyBlocks<2> : multiplyBlocks<1>;
+    const auto multiplyAll = count > tileRows ? multiplyBlocks<true> : multiplyBlocks<false>;
     multiplyAll(weights, begin, end, bytes, strideBytes, ranges, count, out, strideOut);
     rows -= count;
     bytes += count * strideBytes;

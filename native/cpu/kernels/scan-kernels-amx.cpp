@@ -29,19 +29,18 @@ class PackedQueries {
   }
 
   std::size_t steps() const { return steps_; }
-  std::size_t stride() const { return steps_ * tileBytes; }
-  const std::int8_t* high(std::size_t step) const { return high_ + step * tileBytes; }
-  const std::int8_t* low(std::size_t step) const { return low_ + step * tileBytes; }
+  const std::int8_t* high() const { return high_; }
+  const std::int8_t* low() const { return low_; }
 
  private:
   void pack(std::int8_t* to, const ByteQuery* queries, std::size_t count, std::size_t groups,
             const std::int8_t* ByteQuery::* part) const {
-    const std::size_t bytes = groups * groupDimensions;
-    for (std::size_t q = 0; q < count; ++q, to += stride()) {
+    const std::size_t bytes = groups * groupDimensions, stride = steps_ * tileBytes;
+    for (std::size_t q = 0; q < count; ++q, to += stride) {
       std::memcpy(to, queries[q].*part, bytes);
-      std::memset(to + bytes, 0, stride() - bytes);
+      std::memset(to + bytes, 0, stride - bytes);
     }
-    std::memset(to, 0, (tileRows - count) * stride());
+    std::memset(to, 0, (tileRows - count) * stride);
   }
 
   std::size_t steps_;
@@ -71,35 +70,23 @@ class Upcoming {
   std::size_t share_;
 };
 
-/// A block may be the second of the two, too. What lies behind a block is multiplied with zeros.
-template <bool LOW>
-void multiply(const PackedQueries& queries, const std::uint8_t* first, const std::uint8_t* second,
-              Products& products, Upcoming& upcoming) {
+/// Of the queries' parts, `queries`, with two blocks. A block may be the second of the two, too. What lies
+/// behind a block is multiplied with zeros.
+void multiply(const std::int8_t* queries, std::size_t steps, const std::uint8_t* first,
+              const std::uint8_t* second, std::int32_t (*products)[tileRows][blockVectors],
+              Upcoming& upcoming) {
   _tile_zero(0);
   _tile_zero(1);
-  if constexpr (LOW) {
-    _tile_zero(2);
-    _tile_zero(3);
-  }
-  for (std::size_t step = 0; step < queries.steps(); ++step) {
+  for (std::size_t step = 0; step < steps; ++step) {
     upcoming.askForShare();
-    _tile_loadd(4, queries.high(step), queries.stride());
-    _tile_loadd(6, first + step * tileGroups * groupBytes, groupBytes);
-    _tile_loadd(7, second + step * tileGroups * groupBytes, groupBytes);
-    _tile_dpbsud(0, 4, 6);
-    _tile_dpbsud(1, 4, 7);
-    if constexpr (LOW) {
-      _tile_loadd(5, queries.low(step), queries.stride());
-      _tile_dpbsud(2, 5, 6);
-      _tile_dpbsud(3, 5, 7);
-    }
+    _tile_loadd(2, queries + step * tileBytes, steps * tileBytes);
+    _tile_loadd(4, first + step * tileGroups * groupBytes, groupBytes);
+    _tile_dpbsud(0, 2, 4);
+    _tile_loadd(4, second + step * tileGroups * groupBytes, groupBytes);
+    _tile_dpbsud(1, 2, 4);
   }
-  _tile_stored(0, products.of[0][0], tileBytes);
-  _tile_stored(1, products.of[0][1], tileBytes);
-  if constexpr (LOW) {
-    _tile_stored(2, products.of[1][0], tileBytes);
-    _tile_stored(3, products.of[1][1], tileBytes);
-  }
+  _tile_stored(0, products[0], tileBytes);
+  _tile_stored(1, products[1], tileBytes);
 }
 
 template <bool LOW>
@@ -114,7 +101,9 @@ void compareTiles(const ByteBlocks& blocks, std::size_t groups, ByteQuery* queri
                       packed.steps() + queryCount);
     const auto* const first = blocks.blocks + b * blockBytes;
     const auto* const codes = first + blockVectors * sizeof(float);
-    multiply<LOW>(packed, codes, codes + (count - 1) * blockBytes, products, upcoming);
+    const auto* const last = codes + (count - 1) * blockBytes;
+    multiply(packed.high(), packed.steps(), codes, last, products.of[0], upcoming);
+    if constexpr (LOW) multiply(packed.low(), packed.steps(), codes, last, products.of[1], upcoming);
     for (std::size_t q = 0; q < queryCount; ++q) {
       upcoming.askForShare();
       for (std::size_t i = 0; i < count; ++i) {

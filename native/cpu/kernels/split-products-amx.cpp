@@ -110,37 +110,30 @@ void packRight(const SplitSource& source, std::size_t count, std::size_t depth, 
 }
 
 void loadLeft(const std::uint32_t* tiles) {
-  _tile_loadd(4, tiles, tileBytes);
-  _tile_loadd(5, tiles + tileWords, tileBytes);
+  _tile_loadd(2, tiles, tileBytes);
+  _tile_loadd(3, tiles + tileWords, tileBytes);
 }
 
-void loadRight(const std::uint32_t* tiles) {
-  _tile_loadd(6, tiles, tileBytes);
-  _tile_loadd(7, tiles + tileWords, tileBytes);
+void loadRight(const std::uint32_t* tile) {
+  _tile_loadd(4, tile, tileBytes);
 }
 
 void multiplyLoaded() {
-  _tile_dpbf16ps(0, 4, 6);
-  _tile_dpbf16ps(1, 4, 7);
-  _tile_dpbf16ps(2, 5, 6);
-  _tile_dpbf16ps(3, 5, 7);
+  _tile_dpbf16ps(0, 2, 4);
+  _tile_dpbf16ps(1, 3, 4);
 }
 
-/// high low + high high + low high
-void multiplyBlock(std::size_t steps, const std::uint32_t* left, const std::uint32_t* right, float* c,
-                   std::size_t strideC, bool accumulate) {
+/// high low + high high + low high, of all left vectors and of the right ones of a tile.
+void multiplyPair(std::size_t steps, const std::uint32_t* left, const std::uint32_t* right, float* c,
+                  std::size_t strideC, bool accumulate) {
   const std::size_t bytes = strideC * sizeof(float);
   float* const lower = c + tileRows * strideC;
   if (accumulate) {
     _tile_loadd(0, c, bytes);
-    _tile_loadd(1, c + lanes, bytes);
-    _tile_loadd(2, lower, bytes);
-    _tile_loadd(3, lower + lanes, bytes);
+    _tile_loadd(1, lower, bytes);
   } else {
     _tile_zero(0);
     _tile_zero(1);
-    _tile_zero(2);
-    _tile_zero(3);
   }
   for (std::size_t i = 0; i < steps; ++i, left += stepWords, right += stepWords) {
     loadLeft(left);
@@ -152,16 +145,16 @@ void multiplyBlock(std::size_t steps, const std::uint32_t* left, const std::uint
     multiplyLoaded();
   }
   _tile_stored(0, c, bytes);
-  _tile_stored(1, c + lanes, bytes);
-  _tile_stored(2, lower, bytes);
-  _tile_stored(3, lower + lanes, bytes);
+  _tile_stored(1, lower, bytes);
 }
 
 void multiply(std::size_t blocks, std::size_t steps, const std::uint32_t* left, std::size_t leftWords,
               const std::uint32_t* right, float* c, std::size_t strideC, bool accumulate) {
   const Tiles tiles(tileRows, tileRows);
-  for (std::size_t i = 0; i < blocks; ++i)
-    multiplyBlock(steps, left + i * leftWords, right, c + i * vectors * strideC, strideC, accumulate);
+  for (std::size_t i = 0; i < blocks; ++i, left += leftWords, c += vectors * strideC) {
+    multiplyPair(steps, left, right, c, strideC, accumulate);
+    multiplyPair(steps, left, right + tileWords, c + lanes, strideC, accumulate);
+  }
 }
 
 }  // namespace

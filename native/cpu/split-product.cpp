@@ -82,7 +82,7 @@ struct SplitProduct {
 }  // namespace
 
 bool worthSplitting(std::size_t m, std::size_t n, std::size_t k) {
-  constexpr std::size_t least = 128;  // what is packed is multiplied so many times
+  constexpr std::size_t least = 64;  // what is packed is multiplied so many times
   return std::min({m, n, k}) >= least && splitKernels() != nullptr;
 }
 

@@ -15,6 +15,7 @@ const tanh: Layer = { type: 'tanh' }
 const shapes = [
   { widths: [128, 160, 128, 192], rows: 256 },
   { widths: [150, 203, 129, 171], rows: 301 },
+  { widths: [100, 256, 65], rows: 70 },
   { widths: [784, 512, 256], rows: 513 }
 ]
 

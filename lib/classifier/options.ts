@@ -109,9 +109,10 @@ export interface ClassifierOptions {
   monitoredProbes?: number | undefined
   /** Fit a temperature to the held-out vectors, so that probabilities are what they say; default true. */
   calibrate?: boolean | undefined
-  /** Of the engine 'cuda', how exactly it multiplies: 'fp32'; 'tf32', the default, with factors rounded to 11 bits; 'bf16',
-   * mixed precision: what is multiplied takes half the memory and has 8 bits. Sums, weights and losses are FP32 with any of
-   * them. The other engines compute in FP32, whatever is said. */
+  /** How exactly matrices are multiplied: 'fp32'; 'tf32', the default, with factors rounded to 11 bits by the engine 'cuda';
+   * 'bf16', mixed precision: what is multiplied takes half the memory and has 8 bits. Sums, weights and losses are FP32 with
+   * any of them. But for 'fp32', the native engine rounds factors to 16 bits where the CPU has AMX, in large products only;
+   * else it computes in FP32, as the TypeScript engine always does. */
   precision?: TrainingPrecision | undefined
   /** Of the engine 'cuda': the same training gives the same bytes again, and dropout draws the other engines' random
    * numbers; default true. The other engines always do. */

@@ -172,6 +172,6 @@ export interface EarlyStopping {
   patience: number
 }
 
-/** Of a device's matrix products and convolutions in a training. */
+/** Of matrix products and convolutions in a training. */
 export const trainingPrecisions = ['fp32', 'tf32', 'bf16'] as const
 export type TrainingPrecision = (typeof trainingPrecisions)[number]

@@ -179,7 +179,7 @@ const trainingFlags = {
   ),
   precision: text(
     'NAME',
-    `Of the engine cuda, how exactly it multiplies in training: fp32, tf32 or bf16, mixed precision. Default: ${recipe.precision}.`,
+    `How exactly matrices are multiplied in training, by the engine cuda and with AMX: fp32, tf32 or bf16, mixed precision. Default: ${recipe.precision}.`,
     'classifier.precision'
   ),
   deterministic: toggle(

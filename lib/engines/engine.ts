@@ -205,8 +205,9 @@ export interface TrainingRequest {
   /** Bins in which neighborAccuracy looks for neighbors. */
   monitoredProbes: number
   calibrate: boolean
-  /** These two are a device's to heed: on a CPU all is FP32 and repeats itself. */
+  /** How far the factors of matrix products may be rounded. */
   precision: TrainingPrecision
+  /** A device's to heed: what a CPU computes repeats itself. */
   deterministic: boolean
   seed: number
   initial?: StartingPoint | undefined

@@ -3,7 +3,14 @@ import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { ruleOf } from '../baselines/rules.js'
 import type { Network } from '../classifier/network.js'
-import type { Initialization, Loss, Optimizer, Regularization, Schedule } from '../classifier/training.js'
+import type {
+  Initialization,
+  Loss,
+  Optimizer,
+  Regularization,
+  Schedule,
+  TrainingPrecision
+} from '../classifier/training.js'
 import { ArgumentError, ClosedError, DeviceError, EngineError, type ErrorCode, NeuralLSHError } from '../errors.js'
 import type {
   Bins,
@@ -178,6 +185,8 @@ export interface Addon {
     loss: Loss
     seed: number
     training: boolean
+    /** Of large matrix products in training, as of a training; default 'fp32'. */
+    precision?: TrainingPrecision
   }): { outputs: Reals; loss: number; gradient: Reals; inputGradient: Reals; buffers: Reals }
   /** A mini-batch as it goes through in a training: networkPass in floats. */
   backendPass(request: BackendPassRequest): BackendPass

@@ -301,6 +301,11 @@ cpu::Loss readLoss(const Napi::Object& request) {
   return loss;
 }
 
+/// What rounds factors to 11 bits or less elsewhere may keep 16 of them here.
+cpu::Precision readPrecision(const Napi::Object& request) {
+  return text(request, "precision") == "fp32" ? cpu::Precision::single : cpu::Precision::split;
+}
+
 cpu::OptimizerOptions readOptimizer(const Napi::Object& request) {
   const Napi::Object source = object(request, "optimizer"), penalties = object(request, "regularization");
   cpu::OptimizerOptions options;

@@ -14,6 +14,7 @@ cpu::Initialization readInitialization(const Napi::Object& request);  // .initia
 cpu::InputTransform readInputTransform(const Napi::Object& transform);
 cpu::Classifier readClassifier(const Napi::Object& classifier);
 cpu::Loss readLoss(const Napi::Object& request);                   // .loss
+cpu::Precision readPrecision(const Napi::Object& request);         // .precision
 cpu::OptimizerOptions readOptimizer(const Napi::Object& request);  // .optimizer, .regularization
 cpu::ScheduleOptions readSchedule(const Napi::Object& request);    // .schedule
 cpu::TrainingOptions readTraining(const Napi::Object& request);

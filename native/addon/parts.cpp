@@ -79,8 +79,9 @@ double batchLoss(const cpu::Loss& loss, const std::vector<std::vector<cpu::Targe
   return sum / normalizer;
 }
 
-/// networkPass({ network, parameters, buffers, inputs, targets | labels, loss, seed, training }) -> {
-/// outputs, loss, and in training gradient, inputGradient, buffers }, in double or float as the arrays are.
+/// networkPass({ network, parameters, buffers, inputs, targets | labels, loss, seed, training, precision? })
+/// -> { outputs, loss, and in training gradient, inputGradient, buffers }, in double or float as the arrays
+/// are.
 Napi::Value networkPass(const Napi::CallbackInfo& info) {
   const auto request = info[0].As<Napi::Object>();
   return inPrecisionOf(request, "parameters", [&]<typename Real>(Real) -> Napi::Value {
@@ -95,7 +96,8 @@ Napi::Value networkPass(const Napi::CallbackInfo& info) {
     const bool training = request.Get("training").ToBoolean();
     const auto targets = readTargets<Real>(request, rows, outputs);
     std::vector<Real> buffers(given.begin(), given.end());
-    cpu::Network<Real> network(description, rows);
+    const auto precision = request.Has("precision") ? readPrecision(request) : cpu::Precision::single;
+    cpu::Network<Real> network(description, rows, precision);
     const auto result = Napi::Object::New(env);
     if (training) {
       std::copy(inputs.begin(), inputs.end(), network.inputs());
@@ -115,7 +117,7 @@ Napi::Value networkPass(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value backendPass(const Napi::CallbackInfo& info) {
-  return backendPassOn(info, cpu::makeCpuBackend);
+  return backendPassOn(info, cpu::cpuBackendOf(cpu::Precision::single));
 }
 
 /// optimizerSteps({ optimizer, regularization, parameters, gradients, learningRates }) -> { parameters }:

@@ -166,7 +166,7 @@ Napi::Value partition(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value trainClassifier(const Napi::CallbackInfo& info) {
-  return trainClassifierOn(info, cpu::makeCpuBackend);
+  return trainClassifierOn(info, cpu::cpuBackendOf(readPrecision(info[0].As<Napi::Object>())));
 }
 
 Napi::Value kmeans(const Napi::CallbackInfo& info) {

@@ -271,10 +271,11 @@ void gemm(std::size_t m, std::size_t n, std::size_t k, Operand<float> a, Operand
   }
 }
 
-void Factor<float>::pack(std::size_t n, std::size_t k, Operand<float> b, std::size_t threads) {
+void Factor<float>::pack(std::size_t n, std::size_t k, Operand<float> b, std::size_t threads,
+                         Precision precision) {
   n_ = n;
   k_ = k;
-  split_ = worthSplitting(n, n, k);
+  split_ = precision == Precision::split && worthSplitting(n, n, k);
   if (split_) return packSplitFactor(n, k, b, threads, words_.require(splitFactorWords(n, k)));
   const Panels panels(n, k);
   panels.packAll(b, 0, panels.depth.count, threads, panels_.require(panels.offset(0, panels.depth.count)));

@@ -20,9 +20,8 @@ struct Operand {
   Transpose transpose = Transpose::no;
 };
 
-/// Of products of floats. single: as floats. split: each float as the sum of two bfloat16 numbers, 2^-17 of
-/// it apart at most, where the CPU multiplies these faster (split-product.h), or else as floats: for
-/// gradients.
+/// Of products of floats. single: as floats. split: each float as the sum of two bfloat16 numbers, which
+/// keeps 16 bits of it, where the CPU multiplies these faster (split-product.h), or else as floats.
 enum class Precision { single, split };
 
 /// C[m x n] = op(A)[m x k] op(B)[k x n] + (accumulate ? C : 0), all row-major, on at most `threads` threads.
@@ -32,7 +31,7 @@ void gemm(std::size_t m, std::size_t n, std::size_t k, Operand<float> a, Operand
 void gemm(std::size_t m, std::size_t n, std::size_t k, Operand<double> a, Operand<double> b, double* c,
           std::size_t strideC, bool accumulate, std::size_t threads, Precision precision = Precision::single);
 
-/// A right operand op(B)[k x n] of several products of split precision, packed once for all of them. That of
+/// A right operand op(B)[k x n] of several products, packed once for all of them. That of
 /// doubles only refers to what it was made of.
 template <typename Real>
 class Factor;
@@ -40,7 +39,7 @@ class Factor;
 template <>
 class Factor<float> {
  public:
-  void pack(std::size_t n, std::size_t k, Operand<float> b, std::size_t threads);
+  void pack(std::size_t n, std::size_t k, Operand<float> b, std::size_t threads, Precision precision);
   void multiply(std::size_t m, Operand<float> a, float* c, std::size_t strideC, bool accumulate,
                 std::size_t threads) const;
 
@@ -54,7 +53,7 @@ class Factor<float> {
 template <>
 class Factor<double> {
  public:
-  void pack(std::size_t n, std::size_t k, Operand<double> b, std::size_t /* threads */) {
+  void pack(std::size_t n, std::size_t k, Operand<double> b, std::size_t /* threads */, Precision) {
     n_ = n;
     k_ = k;
     b_ = b;

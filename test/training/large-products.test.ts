@@ -1,6 +1,7 @@
 /** Networks and batches so large that the fastest matrix products of the CPU make them, which may halve floats to do so. */
 import test from 'ava'
 import type { Layer, Network } from '../../lib/classifier/network.js'
+import type { TrainingPrecision } from '../../lib/classifier/training.js'
 import { createNativeEngine } from '../../lib/engines/native.js'
 import { randomNumbers } from '../engines/brute-force.js'
 import { nativeParts } from '../engines/parts.js'
@@ -27,17 +28,20 @@ for (const { widths, rows } of shapes) {
     const loss = { type: 'cross-entropy', labelSmoothing: 0, classWeights: 'none' } as const
     const batch = randomBatch(randomNumbers(rows), network, loss, rows, 'soft')
     const exact = nativeParts.networkPass(batch)
-    const single = nativeParts.networkPass({
+    const floats = {
       ...batch,
       parameters: Float32Array.from(batch.parameters),
       buffers: Float32Array.from(batch.buffers),
       inputs: Float32Array.from(batch.inputs),
       ...(batch.targets && { targets: Float32Array.from(batch.targets) })
-    })
-    for (const figure of ['outputs', 'gradient', 'inputGradient'] as const) {
-      const error = relativeError(single[figure], Array.from(exact[figure]))
-      t.log(`${figure}: ${error.toExponential(1)}`)
-      t.true(error < 1e-4, `${figure}: ${error}`)
+    }
+    for (const [precision, most] of Object.entries({ fp32: 5e-6, tf32: 1e-4, bf16: 1e-4 })) {
+      const found = nativeParts.networkPass({ ...floats, precision: precision as TrainingPrecision })
+      for (const figure of ['outputs', 'gradient', 'inputGradient'] as const) {
+        const error = relativeError(found[figure], Array.from(exact[figure]))
+        t.log(`${precision}, ${figure}: ${error.toExponential(1)}`)
+        t.true(error < most, `${precision}, ${figure}: ${error}`)
+      }
     }
   })
 }

@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 
+#include "../sgemm.h"
 #include "description.h"
 
 namespace neural_lsh::cpu {
@@ -17,6 +18,7 @@ struct Pass {
   std::size_t threads;
   std::uint64_t seed;  // of this layer in this step: what dropout draws from
   std::size_t first = 0;
+  Precision precision = Precision::single;
 };
 
 /// Rows [begin, end) of a pass.

@@ -108,7 +108,8 @@ class Linear final : public Layer<Real> {
   void forward(const Pass& pass, const Real* parameters, Real* buffers, const Real* in, Real* out) override {
     if (!packsWeights(pass)) return infer(parameters, buffers, in, pass.rows, out, pass.threads);
     if (pass.first == 0) {
-      packedWeights_.pack(outputs_, inputs_, {parameters, inputs_, Transpose::yes}, pass.threads);
+      packedWeights_.pack(outputs_, inputs_, {parameters, inputs_, Transpose::yes}, pass.threads,
+                          pass.precision);
     }
     packedWeights_.multiply(pass.rows, {in, inputs_}, out, outputs_, false, pass.threads);
   }
@@ -145,14 +146,14 @@ class Linear final : public Layer<Real> {
   void multiplyBack(const Pass& pass, const Real* parameters, const Real* outGradient,
                     Real* inGradient) const {
     gemm(pass.rows, inputs_, outputs_, Operand<Real>{outGradient, outputs_},
-         Operand<Real>{parameters, inputs_}, inGradient, inputs_, false, pass.threads, Precision::split);
+         Operand<Real>{parameters, inputs_}, inGradient, inputs_, false, pass.threads, pass.precision);
   }
 
   /// Of the weights of outputs [begin, end).
   void multiplyWeightGradient(const Pass& pass, std::size_t begin, std::size_t end, const Real* in,
                               const Real* outGradient, Real* gradient, std::size_t threads) const {
     gemm(end - begin, inputs_, pass.rows, {outGradient + begin, outputs_, Transpose::yes},
-         Operand<Real>{in, inputs_}, gradient, inputs_, pass.first > 0, threads, Precision::split);
+         Operand<Real>{in, inputs_}, gradient, inputs_, pass.first > 0, threads, pass.precision);
   }
 
   void sumOfRows(const Pass& pass, const Real* values, Real* sums) {

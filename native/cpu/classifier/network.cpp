@@ -27,8 +27,8 @@ void runForward(const std::vector<std::unique_ptr<Layer<Real>>>& layers, Phase p
 }  // namespace
 
 template <typename Real>
-Network<Real>::Network(const NetworkDescription& description, std::size_t maxRows)
-    : description_(description), seeds_(description.layers.size()) {
+Network<Real>::Network(const NetworkDescription& description, std::size_t maxRows, Precision precision)
+    : description_(description), precision_(precision), seeds_(description.layers.size()) {
   for (const LayerDescription& layer : description.layers) layers_.push_back(makeLayer<Real>(layer));
   if (maxRows == 0) return;
 

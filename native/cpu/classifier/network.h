@@ -17,8 +17,10 @@ namespace neural_lsh::cpu {
 template <typename Real>
 class Network {
  public:
-  /// For training with up to maxRows rows; with maxRows = 0 it can only infer.
-  Network(const NetworkDescription& description, std::size_t maxRows);
+  /// For training with up to maxRows rows, of which large products are of this precision; with maxRows = 0 it
+  /// can only infer.
+  Network(const NetworkDescription& description, std::size_t maxRows,
+          Precision precision = Precision::single);
 
   const NetworkDescription& description() const { return description_; }
 
@@ -49,7 +51,7 @@ class Network {
 
  private:
   Pass passOf(std::size_t layer, std::size_t rows, std::size_t threads) const {
-    return {rows, threads, seeds_[layer], firstRow_};
+    return {rows, threads, seeds_[layer], firstRow_, precision_};
   }
   Piece pieceOf(std::size_t layer, std::size_t begin, std::size_t end) const {
     return {begin, end, true, seeds_[layer], firstRow_};
@@ -60,6 +62,7 @@ class Network {
   void backwardRows(std::size_t first, std::size_t last, std::size_t rows, std::size_t threads);
 
   NetworkDescription description_;
+  Precision precision_;
   std::vector<std::unique_ptr<Layer<Real>>> layers_;
   std::vector<AlignedBuffer<Real>> memory_;
   // What enters each layer, what leaves the last and, where backward needs that, a copy to be overwritten.

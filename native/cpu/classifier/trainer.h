@@ -105,6 +105,6 @@ struct TrainingResult {
 /// batch by batch; its further outputs are the batches' seeds, whose first output is that of the input noise,
 /// and whose second that of Network::forward.
 TrainingResult trainClassifier(const TrainingSet& set, const TrainingOptions& options, const Job& job,
-                               const MakeTrainingBackend& makeBackend = makeCpuBackend);
+                               const MakeTrainingBackend& makeBackend = cpuBackendOf(Precision::single));
 
 }  // namespace neural_lsh::cpu

@@ -29,13 +29,13 @@ std::size_t passRowsOf(const NetworkDescription& network, std::size_t batchRows)
 
 class CpuBackend final : public TrainingBackend {
  public:
-  CpuBackend(const TrainingTask& task, const Job& job)
+  CpuBackend(const TrainingTask& task, const Job& job, Precision precision)
       : task_(task),
         set_(task.set),
         job_(job),
         threads_(job.threads == 0 ? hardwareThreads() : job.threads),
         passRows_(passRowsOf(task.network, task.batchRows)),
-        network_(task.network, passRows_),
+        network_(task.network, passRows_, precision),
         optimizer_(task.optimizer, task.network.parameters()),
         gradient_(task.network.parameters()),
         losses_(passRows_),
@@ -264,8 +264,10 @@ Score& Score::operator+=(const Score& other) {
   return *this;
 }
 
-std::unique_ptr<TrainingBackend> makeCpuBackend(const TrainingTask& task, const Job& job) {
-  return std::make_unique<CpuBackend>(task, job);
+MakeTrainingBackend cpuBackendOf(Precision precision) {
+  return [precision](const TrainingTask& task, const Job& job) {
+    return std::make_unique<CpuBackend>(task, job, precision);
+  };
 }
 
 }  // namespace neural_lsh::cpu

@@ -14,6 +14,7 @@
 
 #include "../../core/job.h"
 #include "../../core/types.h"
+#include "../sgemm.h"
 #include "description.h"
 #include "input-transform.h"
 #include "losses.h"
@@ -118,6 +119,6 @@ using MakeTrainingBackend =
     std::function<std::unique_ptr<TrainingBackend>(const TrainingTask& task, const Job& job)>;
 
 /// On the CPU. Results depend on its kernels, not on the number of threads.
-std::unique_ptr<TrainingBackend> makeCpuBackend(const TrainingTask& task, const Job& job);
+MakeTrainingBackend cpuBackendOf(Precision precision);
 
 }  // namespace neural_lsh::cpu

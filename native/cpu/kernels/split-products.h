@@ -1,5 +1,5 @@
 // Products of floats where the CPU multiplies only halves of them fast: a float is the sum of two bfloat16
-// and of a rest of at most 2^-18 of it, and of a product of two floats the three parts that count are
+// and of a rest of at most 2^-17 of it, and of a product of two floats the three parts that count are
 // multiplied in tiles and summed in float32 (Henry, Tang & Heinecke, ARITH 2019: "bf16x2").
 #pragma once
 

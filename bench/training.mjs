@@ -1,8 +1,8 @@
 /**
  * Training throughput beside PyTorch's on the CPU: samples a second of plain networks and of one with batch norm and
  * dropout, with Adam, on one thread and on all of them, by turns in processes of their own that are bound to as many
- * cores (where taskset is there to do it); the best epoch of each counts. PyTorch trains with the faster of its two
- * Adams. Also what that makes in multiplications and additions of the matrix products, and which share of the machine's
+ * cores (where taskset is there to do it); the best epoch of each counts. PyTorch trains in FP32 with the faster of its
+ * two Adams, we at the default precision, which rounds factors to 16 bits where the CPU has AMX and is FP32 elsewhere. Also what that makes in multiplications and additions of the matrix products, and which share of the machine's
  * peak (machine.mjs).
  *
  *     node bench/training.mjs

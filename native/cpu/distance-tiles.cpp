@@ -6,7 +6,6 @@
 
 #include "../core/aligned-buffer.h"
 #include "chunks.h"
-#include "kernels/panels.h"
 #include "packed-product.h"
 
 namespace neural_lsh::cpu {
@@ -14,7 +13,6 @@ namespace {
 
 constexpr double unitRoundoff = 0x1.0p-24;
 constexpr std::size_t tileColumnCount = 480;  // a multiple of every variant's tileColumns
-static_assert(panelBlockSteps <= maxDepth, "tileError counts on blocks that are at most as deep");
 
 const float* shiftPointer(const std::vector<float>& shift) {
   return shift.empty() ? nullptr : shift.data();
@@ -68,14 +66,12 @@ TilePoints tilePoints(const Matrix& points, const std::vector<float>& shift, Met
   return result;
 }
 
-double tileError(std::size_t columns, Metric metric, double norm, double term, double maxNorm,
-                 double maxTerm) {
-  // Additions one after the other: those of a block, those of the blocks; 4 for the subtraction of the shift.
-  const DepthBlocks depth(columns);
-  const auto chain = static_cast<double>(std::min(columns, maxDepth) + depth.count + 4);
-  const double products = std::abs(tileScale(metric)) * norm * maxNorm;
-  return 1.01 * chain * unitRoundoff * products + 16 * unitRoundoff * (term + maxTerm + products) +
-         static_cast<double>(columns) * 0x1.0p-125;
+double tileError(const ProductError& rounding, std::size_t columns, Metric metric, double norm, double term,
+                 double maxNorm, double maxTerm) {
+  constexpr double shifted = 4 * unitRoundoff;  // by the subtraction of the shift, of both
+  const double scale = std::abs(tileScale(metric)), products = scale * norm * maxNorm;
+  return 1.01 * (rounding.relative + shifted) * products + scale * rounding.underflow * (norm + maxNorm) +
+         16 * unitRoundoff * (term + maxTerm + products) + static_cast<double>(columns) * 0x1.0p-124;
 }
 
 std::optional<std::vector<std::uint8_t>> asBytes(const Matrix& points, const Job& job) {

@@ -9,6 +9,7 @@
 
 #include "../core/job.h"
 #include "../core/types.h"
+#include "kernels/float-products.h"
 
 namespace neural_lsh::cpu {
 
@@ -29,10 +30,10 @@ float tileScale(Metric metric);
 TilePoints tilePoints(const Matrix& points, const std::vector<float>& shift, Metric metric);
 
 /// How far a tile's distance can be from the true one, for a row of this norm and term against any point
-/// whose norm and term are at most those given (Higham, "Accuracy and Stability of Numerical Algorithms",
-/// sec. 3.1).
-double tileError(std::size_t columns, Metric metric, double norm, double term, double maxNorm,
-                 double maxTerm);
+/// whose norm and term are at most those given, where products are off by `rounding` (Higham, "Accuracy and
+/// Stability of Numerical Algorithms", sec. 3.1).
+double tileError(const ProductError& rounding, std::size_t columns, Metric metric, double norm, double term,
+                 double maxNorm, double maxTerm);
 
 /// The vectors as bytes, row by row, if every value is an integer in [0, 255].
 std::optional<std::vector<std::uint8_t>> asBytes(const Matrix& points, const Job& job);

@@ -39,6 +39,8 @@ struct Neighbor {
 struct Problem {
   Metric metric;
   std::size_t k;
+  const PanelKernels<float>& panels;
+  ProductError rounding;
   std::vector<float> shift;
   TilePoints columns;
   TilePoints rows;
@@ -49,6 +51,8 @@ struct Problem {
   Problem(const Matrix& points, const Matrix& queries, Metric metricOfBoth, std::size_t neighbors, bool graph)
       : metric(metricOfBoth),
         k(neighbors),
+        panels(coarseFloatPanels(points.columns)),
+        rounding(productError(panels, points.columns)),
         shift(tileShift(points, metric)),
         columns(tilePoints(points, shift, metric)),
         rows(graph ? TilePoints{} : tilePoints(queries, shift, metric)),
@@ -58,8 +62,8 @@ struct Problem {
 
   const TilePoints& queries() const { return isGraph ? columns : rows; }
   double error(std::size_t row) const {
-    return tileError(columns.points.columns, metric, queries().norms[row], queries().terms[row], maxNorm,
-                     maxTerm);
+    return tileError(rounding, columns.points.columns, metric, queries().norms[row], queries().terms[row],
+                     maxNorm, maxTerm);
   }
 };
 
@@ -85,7 +89,7 @@ struct AllPairs {
 /// are enough blocks for many threads.
 template <typename Value>
 std::size_t rowsPerBlock(const AllPairs<Value>& pairs) {
-  constexpr std::size_t blockBytes = std::size_t{3} << 20, maxRows = 1920, minBlocks = 16;
+  constexpr std::size_t blockBytes = std::size_t{6} << 20, maxRows = 1920, minBlocks = 16;
   const std::size_t width = pairs.panels.panelWidth;
   const std::size_t fitting = blockBytes / (pairs.panels.panelWords(pairs.depth) * sizeof(std::uint32_t));
   const std::size_t wanted = std::max(pairs.rows.rows, pairs.columns.rows) / minBlocks / width + 1;
@@ -345,10 +349,11 @@ void searchAgain(const Problem& problem, std::span<const OpenRow> open, std::siz
     write(lists[i]->sorted(), open[i].row, problem.k, ids, distances);
 }
 
-PanelSet<float> panelSet(const TilePoints& points, const std::vector<float>& shift) {
-  return {points.points.rows, points.terms, [&points, &shift](Range range, std::uint32_t* out) {
-            packFloats(points.points.row(range.begin), points.points.columns, range.size(),
-                       points.points.columns, shift.empty() ? nullptr : shift.data(), out);
+PanelSet<float> panelSet(const Problem& problem, const TilePoints& set) {
+  const Matrix& points = set.points;
+  return {points.rows, set.terms, [&problem, &points](Range range, std::uint32_t* out) {
+            packFloats(problem.panels, points.row(range.begin), points.columns, range.size(), points.columns,
+                       problem.shift.empty() ? nullptr : problem.shift.data(), out);
           }};
 }
 
@@ -358,11 +363,11 @@ void solve(const Problem& problem, std::span<Id> ids, std::span<float> distances
   const std::size_t blockSize = tileBlockRows(problem.columns.points.columns);
   std::vector<OpenRow> open;
   {
-    const AllPairs<float> pairs{floatPanels(),
+    const AllPairs<float> pairs{problem.panels,
                                 problem.columns.points.columns,
                                 tileScale(problem.metric),
-                                panelSet(problem.queries(), problem.shift),
-                                panelSet(problem.columns, problem.shift),
+                                panelSet(problem, problem.queries()),
+                                panelSet(problem, problem.columns),
                                 problem.isGraph};
     const NearestLists<float> lists = collect(pairs, listCapacity(problem.k, available), job);
     std::mutex mutex;

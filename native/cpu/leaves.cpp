@@ -57,7 +57,7 @@ void smallest(std::span<const float> products, const float* terms, float scale,
 }
 
 void pack(const float* vectors, std::size_t count, std::size_t columns, std::uint32_t* out) {
-  packFloats(vectors, columns, count, columns, nullptr, out);
+  packFloats(floatPanels(), vectors, columns, count, columns, nullptr, out);
 }
 void pack(const std::uint8_t* vectors, std::size_t count, std::size_t columns, std::uint32_t* out) {
   packBytes(vectors, columns, count, columns, out);

@@ -28,9 +28,9 @@ template <typename Value>
 using Element = std::conditional_t<std::is_same_v<Value, float>, float, std::uint8_t>;
 
 template <typename Value>
-const PanelKernels<Value>& panelKernels() {
+const PanelKernels<Value>& panelKernels(std::size_t columns) {
   if constexpr (std::is_same_v<Value, float>) {
-    return floatPanels();
+    return coarseFloatPanels(columns);
   } else {
     return bytePanels();
   }
@@ -39,7 +39,7 @@ const PanelKernels<Value>& panelKernels() {
 template <typename Value>
 void pack(const Element<Value>* rows, std::size_t count, std::size_t columns, std::uint32_t* out) {
   if constexpr (std::is_same_v<Value, float>) {
-    packFloats(rows, columns, count, columns, nullptr, out);
+    packFloats(coarseFloatPanels(columns), rows, columns, count, columns, nullptr, out);
   } else {
     packBytes(rows, columns, count, columns, out);
   }
@@ -76,12 +76,13 @@ struct Centroids {
       maxRounding = std::max(maxRounding, std::sqrt(squaredRounding));
     }
     if constexpr (std::is_same_v<Value, float>) {
-      // Higham, "Accuracy and Stability of Numerical Algorithms", sec. 3.1: the sum, its two last additions,
-      // the subtractions of the shift; twice, for two scores that are compared.
+      // Higham, "Accuracy and Stability of Numerical Algorithms", sec. 3.1: the product, the sum's two last
+      // additions, the subtractions of the shift; twice, for two scores that are compared.
       constexpr double unitRoundoff = 0x1.0p-24;
-      windowSlope = 2.1 * unitRoundoff * (2 * static_cast<double>(all.columns) + 40) * maxNorm;
-      windowOffset =
-          2.1 * unitRoundoff * 16 * maxNorm * maxNorm + static_cast<double>(all.columns) * 0x1.0p-123;
+      const auto [relative, underflow] = productError(panelKernels<float>(all.columns), all.columns);
+      windowSlope = 2.1 * ((2 * relative + 40 * unitRoundoff) * maxNorm + 2 * underflow);
+      windowOffset = 2.1 * (16 * unitRoundoff * maxNorm + 2 * underflow) * maxNorm +
+                     static_cast<double>(all.columns) * 0x1.0p-122;
     } else {
       windowSlope = 4.001 * maxRounding;
       windowOffset = 3;
@@ -120,13 +121,13 @@ struct Panel {
     const std::size_t columns = from.all.columns;
     Element<Value>* const rows = gathered_.require(chosen.size() * columns);
     ids.assign(chosen.begin(), chosen.end());
-    terms.assign(roundUp(chosen.size(), panelKernels<Value>().panelWidth), 0);
+    const PanelKernels<Value>& kernels = panelKernels<Value>(columns);
+    terms.assign(roundUp(chosen.size(), kernels.panelWidth), 0);
     for (std::size_t i = 0; i < chosen.size(); ++i) {
       terms[i] = from.terms[index(chosen[i])];
       std::copy_n(from.elements.data() + index(chosen[i]) * columns, columns, rows + i * columns);
     }
-    pack<Value>(rows, chosen.size(), columns,
-                packed.require(panelKernels<Value>().packedWords(chosen.size(), columns)));
+    pack<Value>(rows, chosen.size(), columns, packed.require(kernels.packedWords(chosen.size(), columns)));
   }
 
   std::vector<Id> ids;       // which centroid each column is
@@ -146,6 +147,7 @@ class Searcher {
   /// the panel for each of the points: the nearer it is, the fewer others are looked at.
   void search(const Matrix& points, const Id* ids, std::size_t begin, std::size_t end,
               std::span<const Id> guesses, const Centroids<Value>& centroids, const Panel<Value>& panel) {
+    kernels_ = &panelKernels<Value>(points.columns);
     rows_ = end - begin;
     for (std::size_t r = 0; r < rows_; ++r) {
       const std::size_t row = ids == nullptr ? begin + r : index(ids[begin + r]);
@@ -153,8 +155,8 @@ class Searcher {
       guesses_[r] = guesses.empty() ? -1 : guesses[row];
     }
     gather(centroids);
-    for (std::size_t first = 0; first < panel.ids.size(); first += kernels_.panelWidth) {
-      for (std::size_t row = 0; row < rows_; row += kernels_.tileRows) {
+    for (std::size_t first = 0; first < panel.ids.size(); first += kernels_->panelWidth) {
+      for (std::size_t row = 0; row < rows_; row += kernels_->tileRows) {
         select(row, first, points.columns, panel);
       }
     }
@@ -174,10 +176,10 @@ class Searcher {
   void gather(const Centroids<Value>& centroids) {
     const std::size_t columns = centroids.all.columns;
     Element<Value>* out = gathered_.require(rows_ * columns);
-    limits_.assign(roundUp(rows_, kernels_.panelWidth), never);
+    limits_.assign(roundUp(rows_, kernels_->panelWidth), never);
     zeros_.assign(limits_.size(), 0);
-    noLimits_.assign(kernels_.panelWidth, never);
-    passed_.resize(kernels_.tileRows * kernels_.panelWidth);
+    noLimits_.assign(kernels_->panelWidth, never);
+    passed_.resize(kernels_->tileRows * kernels_->panelWidth);
     for (std::size_t r = 0; r < rows_; ++r, out += columns) {
       if (r + 2 < rows_) prefetchRow(pointers_[r + 2], columns);
       const float* const row = pointers_[r];
@@ -193,7 +195,7 @@ class Searcher {
       limits_[r] = guesses_[r] < 0 ? std::numeric_limits<Value>::max() : guessedLimit(r, squared, centroids);
       found_[r].clear();
     }
-    pack<Value>(gathered_.data(), rows_, columns, packed_.require(kernels_.packedWords(rows_, columns)));
+    pack<Value>(gathered_.data(), rows_, columns, packed_.require(kernels_->packedWords(rows_, columns)));
   }
 
   /// No centroid with a higher score can be nearer than the guess.
@@ -210,9 +212,9 @@ class Searcher {
 
   /// Keeps the centroids of a tile that may be the nearest of a row.
   void select(std::size_t row, std::size_t first, std::size_t columns, const Panel<Value>& panel) {
-    const std::size_t count = kernels_.select(
-        kernels_.steps(columns), kernels_.rowsFrom(packed_.data(), row, columns),
-        kernels_.rowsFrom(panel.packed.data(), first, columns), -2, {zeros_.data(), limits_.data() + row},
+    const std::size_t count = kernels_->select(
+        kernels_->steps(columns), kernels_->rowsFrom(packed_.data(), row, columns),
+        kernels_->rowsFrom(panel.packed.data(), first, columns), -2, {zeros_.data(), limits_.data() + row},
         {panel.terms.data() + first, noLimits_.data()}, passed_.data());
     for (std::size_t i = 0; i < count; ++i) {
       const auto& pair = passed_[i];
@@ -240,7 +242,7 @@ class Searcher {
 
   static constexpr Value never = std::numeric_limits<Value>::lowest();
 
-  const PanelKernels<Value>& kernels_ = panelKernels<Value>();
+  const PanelKernels<Value>* kernels_ = nullptr;
   std::size_t rows_ = 0;
   const float* pointers_[blockRows];
   Id guesses_[blockRows];

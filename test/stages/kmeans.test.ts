@@ -52,6 +52,7 @@ const cases: [string, Float32Array, number, number][] = [
   ['floats of 300 dimensions', clustered(500, 300, 20), 300, 70],
   ['bytes', bytes(2000, 33), 33, 100],
   ['bytes with many ties', bytes(2000, 4, 5), 4, 90],
+  ['floats with many ties', bytes(2000, 64, 5).map((x, i) => (i % 16 === 0 ? x : 0) + 0.5), 64, 90],
   ['one dimension', clustered(1000, 1, 9), 1, 200],
   ['a bin for each row', clustered(300, 5, 300), 5, 300],
   ['one bin', clustered(300, 5), 5, 1]

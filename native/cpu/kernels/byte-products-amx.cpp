@@ -1,5 +1,6 @@
 // Compiled with AMX: 16 vectors by 16 others, 64 bytes of each, an instruction.
 #include "byte-products.h"
+#include "panel-selection-avx512.inl"
 #include "tiles-amx.inl"
 
 namespace neural_lsh::cpu {
@@ -42,38 +43,6 @@ void multiply(std::size_t steps, const std::uint32_t* a, const std::uint32_t* b,
   }
 }
 
-/// Out of the way of the many in which there is nothing.
-__attribute__((noinline)) std::size_t collect(unsigned mask, __m512i distances, std::uint32_t row,
-                                              std::uint32_t column, TilePair<std::int32_t>* out) {
-  std::int32_t stored[tileWords];
-  _mm512_storeu_si512(stored, distances);
-  std::size_t found = 0;
-  for (; mask != 0; mask &= mask - 1) {
-    const auto lane = static_cast<std::uint32_t>(__builtin_ctz(mask));
-    out[found++] = {row, column + lane, stored[lane]};
-  }
-  return found;
-}
-
-/// scaled(products) is scale times them.
-template <typename Scaled>
-std::size_t selectFrom(const std::int32_t* products, TileSide<std::int32_t> rows,
-                       TileSide<std::int32_t> columns, TilePair<std::int32_t>* out, const Scaled& scaled) {
-  std::size_t found = 0;
-  for (std::uint32_t j = 0; j < width; j += tileWords) {
-    const __m512i terms = _mm512_loadu_si512(columns.terms + j),
-                  limits = _mm512_loadu_si512(columns.limits + j);
-    for (std::uint32_t i = 0; i < width; ++i) {
-      const __m512i distances = _mm512_add_epi32(_mm512_add_epi32(_mm512_set1_epi32(rows.terms[i]), terms),
-                                                 scaled(_mm512_load_si512(products + i * width + j)));
-      const __m512i most = _mm512_maskz_max_epi32(0xFFFF, _mm512_set1_epi32(rows.limits[i]), limits);
-      const unsigned mask = _mm512_cmple_epi32_mask(distances, most);
-      if (mask != 0) found += collect(mask, distances, i, j, out + found);
-    }
-  }
-  return found;
-}
-
 std::size_t select(std::size_t steps, const std::uint32_t* a, const std::uint32_t* b, std::int32_t scale,
                    TileSide<std::int32_t> rows, TileSide<std::int32_t> columns, TilePair<std::int32_t>* out) {
   alignas(64) std::int32_t products[width * width];
@@ -82,15 +51,15 @@ std::size_t select(std::size_t steps, const std::uint32_t* a, const std::uint32_
     const auto twice = [](__m512i x) {
       return _mm512_sub_epi32(_mm512_setzero_si512(), _mm512_add_epi32(x, x));
     };
-    return selectFrom(products, rows, columns, out, twice);
+    return selectFrom<width>(products, rows, columns, out, twice);
   }
   const auto scaled = [scale](__m512i x) { return _mm512_mullo_epi32(x, _mm512_set1_epi32(scale)); };
-  return selectFrom(products, rows, columns, out, scaled);
+  return selectFrom<width>(products, rows, columns, out, scaled);
 }
 
 }  // namespace
 
-const PanelKernels<std::int32_t> amxBytePanels = {"amx",     elements, width,    width,
+const PanelKernels<std::int32_t> amxBytePanels = {"amx",     elements, 1,        width, width,
                                                   tileWords, 0,        multiply, select};
 
 }  // namespace neural_lsh::cpu

@@ -24,13 +24,13 @@ struct TilePair {
 };
 
 /// A panel holds `panelWidth` packed vectors side by side in words of 32 bits: first a word a vector that the
-/// kernels keep for themselves, then for each of `steps` groups of `elements` dimensions a word a vector. The
-/// rows of a tile are `tileRows` neighbors of a panel: `a` points to the first of them in the first line of
-/// its panel, `b` to a whole panel.
+/// kernels keep for themselves, then for each of `steps` groups of `elements` dimensions `stepWords` words a
+/// vector. The rows of a tile are `tileRows` neighbors of a panel: `a` points to the first of them in the
+/// first line of its panel, `b` to a whole panel.
 template <typename Value>
 struct PanelKernels {
   const char* name;
-  std::size_t elements;
+  std::size_t elements, stepWords;
   std::size_t panelWidth;
   std::size_t tileRows;  // divides panelWidth
   std::size_t rowWords;  // 0, or: a panel then holds its vectors one after the other, too, as the rows of a
@@ -51,10 +51,10 @@ struct PanelKernels {
   std::size_t steps(std::size_t depth) const { return (depth + elements - 1) / elements; }
   /// The words of a vector where it is the row of a tile.
   std::size_t wordsOfRow(std::size_t depth) const {
-    return rowWords == 0 ? 0 : (steps(depth) + rowWords - 1) / rowWords * rowWords;
+    return rowWords == 0 ? 0 : (steps(depth) * stepWords + rowWords - 1) / rowWords * rowWords;
   }
   std::size_t panelWords(std::size_t depth) const {
-    return panelWidth * (1 + steps(depth) + wordsOfRow(depth));
+    return panelWidth * (1 + steps(depth) * stepWords + wordsOfRow(depth));
   }
   /// Words that `count` packed vectors take, in whole panels.
   std::size_t packedWords(std::size_t count, std::size_t depth) const {

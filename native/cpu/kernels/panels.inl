@@ -219,7 +219,7 @@ std::size_t select(std::size_t steps, const std::uint32_t* a, const std::uint32_
 
 }  // namespace
 
-const PanelKernels<Value> KERNELS_TABLE = {KERNELS_NAME, elements, width, TILE_ROWS, 0,
+const PanelKernels<Value> KERNELS_TABLE = {KERNELS_NAME, elements, 1,     width, TILE_ROWS, 0,
                                            signedOffset, multiply, select};
 
 }  // namespace neural_lsh::cpu

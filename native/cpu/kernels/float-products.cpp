@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "../../core/aligned-buffer.h"
 #include "instruction-set.h"
 #include "kernels.h"
 #include "split-products.h"
@@ -28,21 +27,12 @@ void packPlain(const float* data, std::size_t stride, std::size_t count, std::si
 /// A panel of split floats: blocks of vectors as right operands, then as left ones.
 void packSplit(const float* data, std::size_t stride, std::size_t count, std::size_t depth, std::size_t width,
                const float* shift, std::uint32_t* out) {
-  thread_local AlignedBuffer<float> buffer;
-  if (shift != nullptr) {
-    float* const shifted = buffer.require(count * depth);
-    for (std::size_t v = 0; v < count; ++v) {
-      for (std::size_t p = 0; p < depth; ++p) shifted[v * depth + p] = data[v * stride + p] - shift[p];
-    }
-    data = shifted;
-    stride = depth;
-  }
   const SplitKernels& kernel = *splitKernels();
   const std::size_t blockWords = (depth + kernel.step - 1) / kernel.step * kernel.stepWords;
   std::uint32_t* left = out + width / kernel.vectors * blockWords;
   for (std::size_t v = 0; v < width; v += kernel.vectors, out += blockWords, left += blockWords) {
     const std::size_t vectors = v < count ? std::min(kernel.vectors, count - v) : 0;
-    const SplitSource source{data + v * stride, stride, false};
+    const SplitSource source{data + v * stride, stride, false, shift};
     kernel.packRight(source, vectors, depth, out);
     kernel.packLeft(source, vectors, depth, left);
   }

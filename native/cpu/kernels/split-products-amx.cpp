@@ -39,12 +39,20 @@ std::size_t rest(std::size_t count, std::size_t taken) {
   return count > taken ? count - taken : 0;
 }
 
+/// Some of a vector, less the shift.
+Split splitNumbers(const float* data, const float* shift, std::size_t count) {
+  const __mmask16 mask = firstLanes(count);
+  const __m512 numbers = _mm512_maskz_loadu_ps(mask, data);
+  return split(shift == nullptr ? numbers : _mm512_sub_ps(numbers, _mm512_maskz_loadu_ps(mask, shift)));
+}
+
 /// The numbers that a vector has of a step, next to each other.
-void packNumbers(const float* data, std::size_t depth, std::uint32_t* out) {
+void packNumbers(const float* data, const float* shift, std::size_t depth, std::uint32_t* out) {
   const __m512i words = _mm512_set_epi16(63, 61, 59, 57, 55, 53, 51, 49, 47, 45, 43, 41, 39, 37, 35, 33, 31,
                                          29, 27, 25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1);
-  const Split first = split(_mm512_maskz_loadu_ps(firstLanes(depth), data)),
-              second = split(_mm512_maskz_loadu_ps(firstLanes(rest(depth, lanes)), data + lanes));
+  const Split first = splitNumbers(data, shift, depth),
+              second =
+                  splitNumbers(data + lanes, shift == nullptr ? nullptr : shift + lanes, rest(depth, lanes));
   _mm512_store_si512(out, _mm512_permutex2var_epi16(first.high, words, second.high));
   _mm512_store_si512(out + lowWords, _mm512_permutex2var_epi16(first.low, words, second.low));
 }
@@ -64,14 +72,18 @@ void clear(std::uint32_t* line) {
   _mm512_store_si512(line + lowWords, _mm512_setzero_si512());
 }
 
-/// A tile of the format in which lines are the vectors, if these are rows, or else are pairs of numbers.
-void packTile(const SplitSource& source, const float* data, std::size_t count, std::size_t depth,
-              std::uint32_t* out) {
+/// A tile, from its first vector and number on, of the format in which lines are the vectors, if these are
+/// rows, or else are pairs of numbers.
+void packTile(const SplitSource& source, std::size_t first, std::size_t p, std::size_t count,
+              std::size_t depth, std::uint32_t* out) {
+  const float* const data =
+      source.data + (source.columns ? p * source.stride + first : first * source.stride + p);
+  const float* const shift = source.shift == nullptr ? nullptr : source.shift + p;
   for (std::size_t line = 0; line < tileRows; ++line, out += lineWords) {
     if (source.columns && 2 * line < depth && count > 0) {
       packPairs(data + 2 * line * source.stride, source.stride, count, depth - 2 * line, out);
     } else if (!source.columns && line < count) {
-      packNumbers(data + line * source.stride, depth, out);
+      packNumbers(data + line * source.stride, shift, depth, out);
     } else {
       clear(out);
     }
@@ -88,12 +100,11 @@ void transposeTile(std::uint32_t* tile) {
 
 void pack(const SplitSource& source, bool linesAreVectors, std::size_t count, std::size_t depth,
           std::uint32_t* out) {
-  const std::size_t next = source.columns ? source.stride : 1, apart = source.columns ? 1 : source.stride;
   for (std::size_t p = 0; p < depth; p += step, out += stepWords) {
     for (std::size_t half = 0; half < 2; ++half) {
       const std::size_t first = half * tileRows;
       std::uint32_t* const tile = out + half * tileWords;
-      packTile(source, source.data + p * next + first * apart, rest(count, first), depth - p, tile);
+      packTile(source, first, p, rest(count, first), depth - p, tile);
       if (linesAreVectors != source.columns) continue;
       transposeTile(tile);
       transposeTile(tile + lowWords);

@@ -9,11 +9,12 @@
 namespace neural_lsh::cpu {
 
 /// Where a float that a packed block is made of lies: vector i's number p at data[i * stride + p], or at
-/// data[p * stride + i] if the vectors are columns.
+/// data[p * stride + i] if the vectors are columns. From rows `shift`, if any, is subtracted before.
 struct SplitSource {
   const float* data;
   std::size_t stride;
   bool columns;
+  const float* shift = nullptr;
 };
 
 /// One block is up to `vectors` vectors, of which `depth` numbers follow each other in steps; all is filled

@@ -264,7 +264,6 @@ for (const set of options.sets) {
   const folder = complete ? script('../docs/peers') : join(cacheFolder, 'docs')
   mkdirSync(folder, { recursive: true })
   const [data, chart] = ['json', 'svg'].map((type) => join(folder, `${set}.${type}`))
-  writeFileSync(data, JSON.stringify(result, rounded))
+  writeFileSync(data, JSON.stringify(result, rounded, 1))
   execFileSync(tools.python, [script('peers/chart.py'), data, chart], { stdio: 'inherit' })
-  execFileSync('npx', ['biome', 'format', '--write', '--vcs-enabled=false', data], { stdio: 'ignore' })
 }

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import test, { type ExecutionContext } from 'ava'
 import { type BuildOptions, NeuralLSH, readVectors } from '../lib/index.js'
+import { depthFor } from '../lib/stages/recall.js'
 import { type Questions, recallOf, words } from './support/recall.js'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -31,6 +32,18 @@ async function images(limit: number): Promise<Questions> {
   const { vectors: queries } = await readVectors(file('t10k'), { limit: 2000 })
   return { base, queries, dimensions }
 }
+
+test('how many are compared again lies between the depths that were measured', (t) => {
+  const curve = { recall: [], probability: [], candidates: [], reranked: [1, 2, 4, 8], loss: [0.3, 0.1, 0.02, 0] }
+  const depths = [0.5, 0.3, 0.2, 0.1, 0.06, 0.02, 0.005, 0].map((allowed) => depthFor(curve, allowed))
+  const expected = [1, 1, 1.5, 2, 3, 4, 7, 8]
+  t.true(
+    depths.every((depth, i) => Math.abs(depth - (expected[i] as number)) < 1e-9),
+    depths.join()
+  )
+  t.is(depthFor({ ...curve, loss: [0.3, 0.1, 0.02, 0.01] }, 0.001), 8)
+  t.is(depthFor({ ...curve, reranked: [], loss: [] }, 0.1), 0)
+})
 
 const held = { classifier: { hidden: [256], epochs: 5, validationFraction: 0.1 } }
 const byCentroids = { partition: { method: 'kmeans' }, router: 'centroids' } as const

@@ -199,8 +199,13 @@ export function probingFor({ recall, probability, candidates }: RecallCurve, wan
   return { probability: between(probability), candidates: Math.ceil(between(candidates)) }
 }
 
-/** Candidates to compare again, for each neighbor asked for, so that at most the share `loss` is lost; 0 where the scan
- * is exact. */
+/** Candidates to compare again, for each neighbor asked for, so that at most the share `allowed` is lost; 0 where the
+ * scan is exact. Between what was measured in proportion: the more are compared the less another one brings, so that
+ * what is lost there is below the straight line. */
 export function depthFor({ reranked, loss }: RecallCurve, allowed: number): number {
-  return reranked[loss.findIndex((one) => one <= allowed)] ?? reranked.at(-1) ?? 0
+  const enough = loss.findIndex((one) => one <= allowed)
+  if (enough <= 0) return reranked.at(enough) ?? 0
+  const [from, to] = [loss[enough - 1], loss[enough]] as [number, number]
+  const [less, more] = [reranked[enough - 1], reranked[enough]] as [number, number]
+  return less + ((from - allowed) / (from - to)) * (more - less)
 }

@@ -17,7 +17,7 @@ namespace neural_lsh::cpu {
 /// Queries that are routed together; answers do not depend on it.
 inline constexpr std::size_t queriesPerTask = 64;
 
-/// Rows that are fetched ahead of being ranked exactly.
+/// Rows that are fetched ahead of being ranked.
 inline constexpr std::size_t rowsAhead = 16;
 inline constexpr std::size_t lineBytes = 64;  // of a cache
 
@@ -44,7 +44,9 @@ inline void prefetchRow(const StoredVectors& vectors, std::size_t row) {
 
 /// What ranking the candidates of a query needs.
 struct Ranking {
-  Shortlist finalists;
+  std::vector<float> distances;  // rough ones, and their keys
+  std::vector<std::int32_t> keys;
+  std::vector<std::uint32_t> finalists;
   std::vector<std::pair<double, Id>> ranked;
 };
 

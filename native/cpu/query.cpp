@@ -14,6 +14,7 @@
 #include "../core/aligned-buffer.h"
 #include "../core/error.h"
 #include "../core/thread-pool.h"
+#include "kernels/kernels.h"
 #include "packed-product.h"
 #include "query-parts.h"
 #include "vectors.h"
@@ -52,27 +53,39 @@ BinBudget budgetOf(const SearchIndex& index, const SearchRequest& request) {
   return {request.probing, index.bins.offsets, request.k};
 }
 
+/// Rows that are compared in float together.
+constexpr std::size_t rowsTogether = 4;
+
 /// Of codes that are coarse many candidates are ranked again: those that can be among the nearest are found
 /// in float, which is several times as fast.
-Shortlist& finalistsOf(const SearchIndex& index, const float* query, std::size_t k, Shortlist& nearest,
-                       Shortlist& finalists) {
-  const std::span<const std::uint32_t> rows = nearest.rows();
-  if (rows.size() < 2 * (k + roughMargin)) return nearest;
-  finalists.reset(k + roughMargin, index.bins.ids);
-  for (std::size_t i = 0; i < std::min(rows.size(), rowsAhead); ++i) prefetchRow(index.bins.vectors, rows[i]);
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    if (i + rowsAhead < rows.size()) prefetchRow(index.bins.vectors, rows[i + rowsAhead]);
-    finalists.offer(roughDistance(index.bins, query, rows[i]), rows[i]);
+std::span<const std::uint32_t> finalistsOf(const SearchIndex& index, const float* query, std::size_t k,
+                                           std::span<const std::uint32_t> rows, Ranking& ranking) {
+  const std::size_t wanted = k + roughMargin;
+  if (rows.size() < 2 * wanted) return rows;
+  const auto prefetchRows = [&](std::size_t first, std::size_t end) {
+    for (std::size_t i = first; i < std::min(end, rows.size()); ++i) prefetchRow(index.bins.vectors, rows[i]);
+  };
+  ranking.distances.resize(rows.size());
+  prefetchRows(0, rowsAhead);
+  for (std::size_t i = 0; i < rows.size(); i += rowsTogether) {
+    prefetchRows(i + rowsAhead, i + rowsAhead + rowsTogether);
+    roughDistances(index.bins, query, rows.subspan(i, std::min(rowsTogether, rows.size() - i)),
+                   ranking.distances.data() + i);
   }
-  return finalists;
+  ranking.keys.resize(rows.size() + keysBeyond);
+  ranking.finalists.resize(rows.size() + keysBeyond);
+  std::transform(ranking.distances.begin(), ranking.distances.end(), ranking.keys.begin(), keyOf);
+  const std::int32_t last = kernels().boundOf(ranking.keys.data(), rows.size(), wanted);
+  const std::size_t kept = kernels().keepUpTo(last, ranking.keys.data(), rows.data(), rows.size(),
+                                              ranking.keys.data(), ranking.finalists.data());
+  return {ranking.finalists.data(), kept};
 }
 
 /// Ranks what the scan kept in double precision and writes the k nearest.
 void rank(const SearchIndex& index, const float* query, Shortlist& nearest, std::optional<double> exactFrom,
           std::span<Id> ids, std::span<float> distances, Ranking& ranking) {
-  Shortlist& finalists =
-      exactFrom ? nearest : finalistsOf(index, query, ids.size(), nearest, ranking.finalists);
-  const std::span<const std::uint32_t> rows = finalists.rows();
+  std::span<const std::uint32_t> rows = nearest.rows();
+  if (!exactFrom) rows = finalistsOf(index, query, ids.size(), rows, ranking);
   auto& ranked = ranking.ranked;
   ranked.clear();
   for (const std::uint32_t row : rows) {
@@ -81,7 +94,7 @@ void rank(const SearchIndex& index, const float* query, Shortlist& nearest, std:
   }
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const double distance =
-        exactFrom ? *exactFrom + finalists.distance(i) : storedDistance(index.bins, query, rows[i]);
+        exactFrom ? *exactFrom + nearest.distance(i) : storedDistance(index.bins, query, rows[i]);
     ranked.emplace_back(distance, index.bins.ids[rows[i]]);
   }
   const auto last = ranked.begin() + static_cast<std::ptrdiff_t>(ids.size());

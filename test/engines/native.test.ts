@@ -265,6 +265,26 @@ for (const metric of ['euclidean', 'cosine', 'inner-product'] as const) {
   })
 }
 
+test('of more copies than are compared again, those with the smallest ids are found', async (t) => {
+  const [rows, dimensions, k, kinds] = [900, 21, 10, 3]
+  const state = await randomState('euclidean', rows, dimensions, 1)
+  const originals = randomVectors(kinds, dimensions, 29)
+  state.bins.ids.forEach((id, place) => {
+    const kind = id % kinds
+    state.vectors.set(originals.subarray(kind * dimensions, (kind + 1) * dimensions), place * dimensions)
+  })
+  const expected = Int32Array.from({ length: kinds * k }, (_, i) => Math.floor(i / k) + kinds * (i % k))
+  for (const scan of ['int8', 'pq4'] as const) {
+    const codes = scan === 'pq4' ? await engine.encodeFourBits(state, 1, job) : undefined
+    const searcher = await engine.openSearcher({ ...state, scan, codes }, job)
+    for (const reranked of [k, 30, 60, 100]) {
+      const found = await searcher.searchBatch(originals, { k, probing: { probes: 1 }, reranked }, job)
+      t.deepEqual(found.ids, expected, `${scan}, ${reranked}`)
+      t.true(found.distances.every((distance) => distance === 0))
+    }
+  }
+})
+
 /** Long ones, too, as some kernels take only as many numbers as fit into a cache. */
 for (const [dimensions, rows, bins] of [
   [27, 6000, 30],

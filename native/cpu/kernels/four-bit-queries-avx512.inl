@@ -79,11 +79,14 @@ inline __m512 widened(const std::uint16_t* numbers) {
 }
 
 inline double total(__m512 sums) {
-  const __m512d low = _mm512_maskz_cvtps_pd(0xFF, _mm512_maskz_extractf32x8_ps(0xFF, sums, 0));
-  const __m512d high = _mm512_maskz_cvtps_pd(0xFF, _mm512_maskz_extractf32x8_ps(0xFF, sums, 1));
-  double lanes[8];
-  _mm512_storeu_pd(lanes, _mm512_add_pd(low, high));
-  return ((lanes[0] + lanes[1]) + (lanes[2] + lanes[3])) + ((lanes[4] + lanes[5]) + (lanes[6] + lanes[7]));
+  const __m256 low = _mm512_maskz_extractf32x8_ps(0xFF, sums, 0),
+               high = _mm512_maskz_extractf32x8_ps(0xFF, sums, 1);
+  const auto added = [](__m128 a, __m128 b) { return _mm256_add_pd(_mm256_cvtps_pd(a), _mm256_cvtps_pd(b)); };
+  const __m256d first = added(_mm256_castps256_ps128(low), _mm256_castps256_ps128(high));
+  const __m256d second = added(_mm256_extractf128_ps(low, 1), _mm256_extractf128_ps(high, 1));
+  const __m256d pairs = _mm256_hadd_pd(first, second);
+  const __m128d halves = _mm_add_pd(_mm256_castpd256_pd128(pairs), _mm256_extractf128_pd(pairs, 1));
+  return _mm_cvtsd_f64(_mm_add_sd(halves, _mm_unpackhi_pd(halves, halves)));
 }
 
 double squaredDistance(const float* query, const std::uint16_t* numbers, std::size_t count) {

@@ -20,6 +20,8 @@ struct AdamStep {
   float firstRate, secondDecay, secondRate, stepSize, rootCorrection, epsilon;
 };
 
+inline constexpr std::size_t keysBeyond = 16;
+
 struct Kernels {
   const char* name;
 
@@ -53,6 +55,11 @@ struct Kernels {
                            float* out);
   void (*dotProducts)(const float* query, const float* rows, std::size_t count, std::size_t columns,
                       float* out);
+  /// The same of rows[places[r]].
+  void (*squaredDistancesAt)(const float* query, const float* rows, const std::uint32_t* places,
+                             std::size_t count, std::size_t columns, float* out);
+  void (*dotProductsAt)(const float* query, const float* rows, const std::uint32_t* places, std::size_t count,
+                        std::size_t columns, float* out);
 
   /// The same of one pair, every operation in double.
   double (*exactSquaredDistance)(const float* a, const float* b, std::size_t columns);
@@ -80,6 +87,11 @@ struct Kernels {
   /// A bound that exactly `wanted` of the keys (fewer than 2^31, at least `wanted` and one) do not exceed;
   /// where equal keys forbid that, the lowest that more do not exceed.
   std::int32_t (*boundOf)(const std::int32_t* keys, std::size_t count, std::size_t wanted);
+  /// Writes the keys that are at most `bound`, and the rows that go with them, in their order, and returns
+  /// how many they are; in place, or elsewhere. What follows them is written, too: there must be room for
+  /// `count` and keysBeyond more.
+  std::size_t (*keepUpTo)(std::int32_t bound, const std::int32_t* keys, const std::uint32_t* rows,
+                          std::size_t count, std::int32_t* keptKeys, std::uint32_t* keptRows);
 };
 
 extern const Kernels baselineKernels;

@@ -304,30 +304,44 @@ struct Product {
 
 /// ROWS rows at once, so that the query is loaded once for all of them and their additions overlap.
 template <typename Step, std::size_t ROWS>
-inline void scanRows(const float* query, const float* rows, std::size_t columns, float* out) {
+inline void scanRows(const float* query, const float* const (&rows)[ROWS], std::size_t columns, float* out) {
   Vector sums[ROWS] = {};
   std::size_t c = 0;
   for (; c + LANES <= columns; c += LANES) {
     const Vector q = load(query + c);
 #pragma GCC unroll 4
-    for (std::size_t r = 0; r < ROWS; ++r) sums[r] = Step::step(sums[r], q, load(rows + r * columns + c));
+    for (std::size_t r = 0; r < ROWS; ++r) sums[r] = Step::step(sums[r], q, load(rows[r] + c));
   }
   if (c < columns) {
     const Vector q = loadPartial(query + c, columns - c);
 #pragma GCC unroll 4
     for (std::size_t r = 0; r < ROWS; ++r) {
-      sums[r] = Step::step(sums[r], q, loadPartial(rows + r * columns + c, columns - c));
+      sums[r] = Step::step(sums[r], q, loadPartial(rows[r] + c, columns - c));
     }
   }
 #pragma GCC unroll 4
   for (std::size_t r = 0; r < ROWS; ++r) out[r] = sum(sums[r]);
 }
 
+/// rowAt(r): where row r begins.
+template <typename Step, typename RowAt>
+inline void scanAll(const float* query, const RowAt& rowAt, std::size_t count, std::size_t columns,
+                    float* out) {
+  std::size_t r = 0;
+  for (; r + 4 <= count; r += 4)
+    scanRows<Step, 4>(query, {rowAt(r), rowAt(r + 1), rowAt(r + 2), rowAt(r + 3)}, columns, out + r);
+  for (; r < count; ++r) scanRows<Step, 1>(query, {rowAt(r)}, columns, out + r);
+}
+
 template <typename Step>
 void scan(const float* query, const float* rows, std::size_t count, std::size_t columns, float* out) {
-  std::size_t r = 0;
-  for (; r + 4 <= count; r += 4) scanRows<Step, 4>(query, rows + r * columns, columns, out + r);
-  for (; r < count; ++r) scanRows<Step, 1>(query, rows + r * columns, columns, out + r);
+  scanAll<Step>(query, [=](std::size_t r) { return rows + r * columns; }, count, columns, out);
+}
+
+template <typename Step>
+void scanPlaces(const float* query, const float* rows, const std::uint32_t* places, std::size_t count,
+                std::size_t columns, float* out) {
+  scanAll<Step>(query, [=](std::size_t r) { return rows + places[r] * columns; }, count, columns, out);
 }
 
 inline DoubleVector widen(const float* p) {
@@ -501,16 +515,58 @@ std::int32_t boundOf(const std::int32_t* keys, std::size_t count, std::size_t wa
   return static_cast<std::int32_t>(low);
 }
 
+/// Without a branch that nobody could foresee.
+std::size_t keepUpTo(std::int32_t bound, const std::int32_t* keys, const std::uint32_t* rows,
+                     std::size_t count, std::int32_t* keptKeys, std::uint32_t* keptRows) {
+  std::size_t kept = 0, i = 0;
+#if LANES == 16
+  static_assert(keysBeyond >= LANES);
+  const __m512i most = _mm512_set1_epi32(bound);
+  for (; i < count; i += LANES) {
+    const auto present = static_cast<__mmask16>(count - i < LANES ? (1U << (count - i)) - 1 : 0xFFFFU);
+    const __m512i key = _mm512_maskz_loadu_epi32(present, keys + i);
+    const __m512i row = _mm512_maskz_loadu_epi32(present, rows + i);
+    const __mmask16 stays = _mm512_mask_cmple_epi32_mask(present, key, most);
+    _mm512_storeu_si512(keptKeys + kept, _mm512_maskz_compress_epi32(stays, key));
+    _mm512_storeu_si512(keptRows + kept, _mm512_maskz_compress_epi32(stays, row));
+    kept += static_cast<std::size_t>(__builtin_popcount(stays));
+  }
+#endif
+  for (; i < count; ++i) {
+    const std::int32_t key = keys[i];
+    keptKeys[kept] = key;
+    keptRows[kept] = rows[i];
+    kept += key <= bound ? 1 : 0;
+  }
+  return kept;
+}
+
 }  // namespace
 
 const Kernels KERNELS_TABLE = {
-    KERNELS_NAME,  TILE_ROWS,         TILE_VECTORS* LANES,
-    sgemmTile<>,   packRows,          packColumns,
-    transpose,     selectBelow,       scan<Difference>,
-    scan<Product>, exact<Difference>, exact<Product>,
-    adam,          exponentials,      largest,
-    scale,         addToRows,         sumRows,
-    standardize,   boundOf,
+    KERNELS_NAME,
+    TILE_ROWS,
+    TILE_VECTORS* LANES,
+    sgemmTile<>,
+    packRows,
+    packColumns,
+    transpose,
+    selectBelow,
+    scan<Difference>,
+    scan<Product>,
+    scanPlaces<Difference>,
+    scanPlaces<Product>,
+    exact<Difference>,
+    exact<Product>,
+    adam,
+    exponentials,
+    largest,
+    scale,
+    addToRows,
+    sumRows,
+    standardize,
+    boundOf,
+    keepUpTo,
 };
 
 }  // namespace neural_lsh::cpu

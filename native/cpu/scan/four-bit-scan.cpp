@@ -301,13 +301,18 @@ class FourBitScan final : public Scan {
     const std::size_t count = std::min(blocksPerCall, blocksIn(bin) - block);
     fourBitKernels().compare(tasks, queries.size(), blocks, count, next == nullptr ? blocks : next);
     const std::size_t rows = rowsOf(bin) - block * fourBitVectors;
-    const std::size_t firstRow = static_cast<std::size_t>(bins_.offsets[bin]) + block * fourBitVectors;
+    const auto firstRow =
+        static_cast<std::uint32_t>(static_cast<std::size_t>(bins_.offsets[bin]) + block * fourBitVectors);
+    constexpr float notANumber = std::numeric_limits<float>::quiet_NaN();
+    float distances[room];
     for (std::size_t q = 0; q < queries.size(); ++q) {
-      for (std::size_t i = 0; i < tasks[q].found; ++i) {
-        if (places[q][i] >= rows) continue;
+      const std::size_t found = tasks[q].found;
+      for (std::size_t i = 0; i < found; ++i) {
         const double distance = queries[q].base + queries[q].unit * values[q][i];
-        nearest[q]->offer(static_cast<float>(distance), static_cast<std::uint32_t>(firstRow + places[q][i]));
+        distances[i] = places[q][i] < rows ? static_cast<float>(distance) : notANumber;
+        places[q][i] += firstRow;
       }
+      nearest[q]->offer({distances, found}, places[q]);
     }
   }
 

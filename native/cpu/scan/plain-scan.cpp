@@ -110,18 +110,20 @@ double storedDistance(const StoredBins& bins, const float* query, std::size_t ro
   return bins.metric == Metric::cosine ? 1 - value : -value;
 }
 
-float roughDistance(const StoredBins& bins, const float* query, std::size_t row) {
-  const std::size_t columns = bins.vectors.columns;
+void roughDistances(const StoredBins& bins, const float* query, std::span<const std::uint32_t> rows,
+                    float* distances) {
+  const auto& [floats, bytes, count, columns] = bins.vectors;
   const bool isEuclidean = bins.metric == Metric::euclidean;
-  float value;
-  if (bins.vectors.floats != nullptr) {
-    const auto distances = isEuclidean ? kernels().squaredDistances : kernels().dotProducts;
-    distances(query, bins.vectors.floats + row * columns, 1, columns, &value);
+  if (floats != nullptr) {
+    const auto measure = isEuclidean ? kernels().squaredDistancesAt : kernels().dotProductsAt;
+    measure(query, floats, rows.data(), rows.size(), columns, distances);
   } else {
-    const auto distance = isEuclidean ? scanKernels().squaredDistance : scanKernels().dotProduct;
-    value = distance(query, bins.vectors.bytes + row * columns, columns);
+    const auto measure = isEuclidean ? scanKernels().squaredDistance : scanKernels().dotProduct;
+    for (std::size_t i = 0; i < rows.size(); ++i)
+      distances[i] = measure(query, bytes + rows[i] * columns, columns);
   }
-  return isEuclidean ? value : -value;
+  if (isEuclidean) return;
+  for (std::size_t i = 0; i < rows.size(); ++i) distances[i] = -distances[i];
 }
 
 }  // namespace neural_lsh::cpu

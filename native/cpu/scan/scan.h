@@ -111,8 +111,10 @@ void encodeFourBits(const StoredBins& bins, std::uint64_t seed, std::span<std::u
                     const Job& job);
 std::unique_ptr<Scan> makeFourBitScan(const StoredBins& bins, const FourBitCodes& codes, const Job& job);
 
-/// The distance of a query to a stored row, every operation in double, and what has the same order in float.
+/// The distance of a query to a stored row, every operation in double.
 double storedDistance(const StoredBins& bins, const float* query, std::size_t row);
-float roughDistance(const StoredBins& bins, const float* query, std::size_t row);
+/// What has the same order, in float: one number a row.
+void roughDistances(const StoredBins& bins, const float* query, std::span<const std::uint32_t> rows,
+                    float* distances);
 
 }  // namespace neural_lsh::cpu

@@ -14,6 +14,15 @@
 
 namespace neural_lsh::cpu {
 
+/// Integers in the order of the floats, for loops that all CPUs run several at once; one is the other's
+/// inverse.
+inline std::int32_t orderedBits(std::int32_t bits) {
+  return bits ^ ((bits >> 31) & 0x7FFFFFFF);
+}
+inline std::int32_t keyOf(float distance) {
+  return orderedBits(std::bit_cast<std::int32_t>(distance + 0.0F));
+}
+
 /// The `capacity` smallest candidates by (distance, id) of all that were offered, whatever their order. A
 /// short list is kept sorted; a long one is filled up to twice its capacity and then cut to the smaller half,
 /// which costs a constant time a candidate.
@@ -26,7 +35,7 @@ class Shortlist {
     ids_ = ids.data();
     threshold_ = threshold;
     size_ = 0;
-    const std::size_t room = capacity <= longestSorted ? capacity : 2 * capacity;
+    const std::size_t room = capacity <= longestSorted ? capacity : 2 * capacity + keysBeyond;
     if (rows_.size() < room) {
       keys_.resize(room);
       rows_.resize(room);
@@ -56,6 +65,25 @@ class Shortlist {
     }
   }
 
+  /// One for each row; NaN is no distance and is left out.
+  void offer(std::span<const float> distances, const std::uint32_t* rows) {
+    if (capacity_ <= longestSorted) {
+      for (std::size_t i = 0; i < distances.size(); ++i) {
+        if (distances[i] <= threshold_) insert(keyOf(distances[i]), rows[i]);
+      }
+      return;
+    }
+    for (std::size_t i = 0; i < distances.size();) {
+      const std::size_t count = std::min(distances.size() - i, 2 * capacity_ - size_);
+      Key* const keys = keys_.data() + size_;
+      std::transform(distances.begin() + static_cast<std::ptrdiff_t>(i),
+                     distances.begin() + static_cast<std::ptrdiff_t>(i + count), keys, keyOf);
+      size_ += kernels().keepUpTo(keyOf(threshold_), keys, rows + i, count, keys, rows_.data() + size_);
+      if (size_ == 2 * capacity_) cut();
+      i += count;
+    }
+  }
+
   /// In no particular order.
   std::span<const std::uint32_t> rows() {
     if (size_ > capacity_) cut();
@@ -67,12 +95,8 @@ class Shortlist {
  private:
   static constexpr std::size_t longestSorted = 32;
 
-  /// Integers in the order of the floats, for loops that all CPUs run several at once; one is the other's
-  /// inverse.
   using Key = std::int32_t;
-  static Key keyOf(float distance) { return ordered(std::bit_cast<Key>(distance + 0.0F)); }
-  static float distanceOf(Key key) { return std::bit_cast<float>(ordered(key)); }
-  static Key ordered(Key bits) { return bits ^ ((bits >> 31) & 0x7FFFFFFF); }
+  static float distanceOf(Key key) { return std::bit_cast<float>(orderedBits(key)); }
 
   bool isBefore(Key key, std::uint32_t row, std::size_t other) const {
     return key < keys_[other] || (key == keys_[other] && ids_[row] < ids_[rows_[other]]);
@@ -96,19 +120,9 @@ class Shortlist {
 
   void cut() {
     const Key last = kernels().boundOf(keys_.data(), size_, capacity_);
-    std::size_t kept = 0;
-    Key largest = std::numeric_limits<Key>::min();
-    for (std::size_t i = 0; i < size_; ++i) {
-      const Key key = keys_[i];
-      const bool stays = key <= last;
-      largest = stays && key > largest ? key : largest;
-      keys_[kept] = key;
-      rows_[kept] = rows_[i];
-      kept += stays ? 1 : 0;
-    }
-    size_ = kept;
+    size_ = kernels().keepUpTo(last, keys_.data(), rows_.data(), size_, keys_.data(), rows_.data());
     if (size_ > capacity_) dropEquals(last);
-    tighten(distanceOf(largest));
+    tighten(distanceOf(last));
   }
 
   /// Of those with this key, the largest of all, only as many as there is room for: the ones with the lowest

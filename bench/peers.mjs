@@ -40,8 +40,8 @@ import { systems } from './peers/systems.mjs'
 const script = (path) => fileURLToPath(new URL(path, import.meta.url))
 const log = (text) => process.stderr.write(`${new Date().toTimeString().slice(0, 8)} ${text}\n`)
 const core = spawnSync('taskset', ['--version']).status === 0 ? cpus().length - 1 : undefined
-/** Each point is measured for so long in a round, but in no more passes. */
-const [secondsPerPoint, mostPasses] = [0.25, 10]
+/** Each point is measured for so long in a round, but in no more passes, and no fewer: of two, the median hides nothing. */
+const [secondsPerPoint, leastPasses, mostPasses] = [0.25, 3, 10]
 const scoutPasses = 3
 
 function readArguments() {
@@ -110,7 +110,8 @@ async function measureRound(entry) {
   await withRunner(entry, async ({ ask, started }) => {
     entry.memories.push(started.memoryBytes)
     for (const point of entry.points) {
-      const passes = Math.min(mostPasses, Math.ceil((secondsPerPoint * point.qps) / entry.job.count))
+      const wanted = Math.ceil((secondsPerPoint * point.qps) / entry.job.count)
+      const passes = Math.max(leastPasses, Math.min(mostPasses, wanted))
       const { nanoseconds, nativeNanoseconds } = await ask({ passes, ...point.search })
       point.rounds.push(nanoseconds)
       if (nativeNanoseconds) point.nativeRounds.push(nativeNanoseconds)

@@ -305,6 +305,10 @@ class ExactList {
   std::vector<Neighbor> heap_;
 };
 
+/// Rows are searched again by other products, whose rounding is bounded by that of the panels: no sum over
+/// more.
+static_assert(maxDepth <= panelBlockSteps);
+
 /// Searches rows again whose float ranking was not certain: many equal or nearly equal distances.
 void searchAgain(const Problem& problem, std::span<const OpenRow> open, std::size_t blockSize,
                  std::span<Id> ids, std::span<float> distances, const Job& job) {

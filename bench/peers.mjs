@@ -40,7 +40,7 @@ import { systems } from './peers/systems.mjs'
 const script = (path) => fileURLToPath(new URL(path, import.meta.url))
 const log = (text) => process.stderr.write(`${new Date().toTimeString().slice(0, 8)} ${text}\n`)
 const core = spawnSync('taskset', ['--version']).status === 0 ? cpus().length - 1 : undefined
-/** Each point is measured for so long in a round, but in no more passes, and no fewer: of two, the median hides nothing. */
+/** Each point is measured for so long in a round, but in so many passes at least, as a median of two hides nothing, and at most. */
 const [secondsPerPoint, leastPasses, mostPasses] = [0.25, 3, 10]
 const scoutPasses = 3
 
@@ -78,7 +78,7 @@ async function withRunner({ system, job, tools }, work) {
   }
 }
 
-/** A pass is short, and the machine may be busy meanwhile: the faster of a query's calls counts, and of those the median. */
+/** A pass is short, and the machine may be busy meanwhile: the fastest of a query's calls counts, and of those the median. */
 function quickRate(nanoseconds, count) {
   const passes = nanoseconds.length / count
   const fastest = Array.from({ length: count }, (_, query) =>

@@ -20,6 +20,7 @@ struct AdamStep {
   float firstRate, secondDecay, secondRate, stepSize, rootCorrection, epsilon;
 };
 
+/// How far behind what it keeps `keepUpTo` may write: a register of keys.
 inline constexpr std::size_t keysBeyond = 16;
 
 struct Kernels {

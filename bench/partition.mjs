@@ -3,7 +3,7 @@
  *
  *     npm run data -- mnist && node bench/partition.mjs [mnist | glove | sift | sift-1m] [bins ...] [--modes a,b]
  *
- * A mode that needs more than a minute is stopped. More than 512 bins are made by recursion.
+ * A mode that needs more than a minute is stopped. Many bins, or those of a large graph, are made by recursion.
  */
 import { parseArgs } from 'node:util'
 import { buildKnnGraph, buildSimilarityGraph, partitionGraph } from 'neural-lsh'

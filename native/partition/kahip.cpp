@@ -121,10 +121,14 @@ std::size_t sizeBound(std::size_t nodes, const PartitionOptions& options) {
   return static_cast<std::size_t>((1 + options.imbalance) * static_cast<double>(mean) + 1e-9);
 }
 
-/// More bins than this are made by recursion: a direct call would take ever longer, on one core.
-constexpr std::size_t mostDirectBins = 512;
-/// As many as a part of a recursion has at most.
-constexpr std::size_t mostBinsOfPart = 256;
+/// Whether one call of KaHIP is enough. Its time grows with the bins that border on each other, on one core,
+/// and far sooner on graphs that no cache holds.
+bool fitsOneCall(std::size_t nodes, std::size_t bins) {
+  return bins <= 64 || (bins <= 512 && nodes <= 500'000);
+}
+
+/// What does not fit is first cut into so many parts.
+constexpr std::size_t parts = 8;
 
 /// One call of KaHIP, checked.
 Partition partitionDirectly(const Graph& graph, const PartitionOptions& options, const Job& job) {
@@ -133,72 +137,102 @@ Partition partitionDirectly(const Graph& graph, const PartitionOptions& options,
   return partition;
 }
 
-/// The bins of each part in proportion to its size; every part has room for its nodes where that is possible.
+/// The bins of each part in proportion to its size; every part has room for its nodes where that is possible,
+/// and a bin if it has nodes.
 std::vector<std::size_t> shareBins(std::span<const std::size_t> sizes, std::size_t bins, std::size_t bound) {
   std::vector<std::size_t> shares;
   for (const std::size_t size : sizes) shares.push_back((size + bound - 1) / bound);
   std::size_t given = std::accumulate(shares.begin(), shares.end(), std::size_t{0});
-  const auto crowding = [&](std::size_t part) {
-    return static_cast<double>(sizes[part]) / static_cast<double>(shares[part]);
+  const auto crowding = [&](std::size_t part, std::size_t share) {
+    if (share == 0) return sizes[part] == 0 ? 0 : std::numeric_limits<double>::infinity();
+    return static_cast<double>(sizes[part]) / static_cast<double>(share);
   };
-  const auto byCrowding = [&](std::size_t a, std::size_t b) { return crowding(a) < crowding(b); };
-  const std::ranges::iota_view<std::size_t, std::size_t> parts(0, sizes.size());
-  for (; given < bins; ++given) ++shares[*std::ranges::max_element(parts, byCrowding)];
-  for (; given > bins; --given) --shares[*std::ranges::min_element(parts, byCrowding)];
+  const auto grown = [&](std::size_t part) { return crowding(part, shares[part]); };
+  const auto shrunk = [&](std::size_t part) {
+    return shares[part] == 0 ? std::numeric_limits<double>::infinity() : crowding(part, shares[part] - 1);
+  };
+  const std::ranges::iota_view<std::size_t, std::size_t> all(0, sizes.size());
+  for (; given < bins; ++given) ++shares[*std::ranges::max_element(all, {}, grown)];
+  for (; given > bins; --given) --shares[*std::ranges::min_element(all, {}, shrunk)];
   return shares;
 }
 
-Partition partitionRecursively(const Graph& graph, const PartitionOptions& options, const Job& job) {
-  const std::size_t bins = static_cast<std::size_t>(options.bins), bound = sizeBound(graph.nodes(), options);
-  const std::size_t parts = (bins + mostBinsOfPart - 1) / mostBinsOfPart;
-  PartitionOptions coarse = options;
-  coarse.bins = static_cast<std::int32_t>(parts);
-  const Partition first = partitionDirectly(graph, coarse, job);
-  const std::vector<Subgraph> subgraphs = split(graph, first.labels, parts);
-  std::vector<std::size_t> sizes;
-  for (const Subgraph& subgraph : subgraphs) sizes.push_back(subgraph.nodes.size());
-  const std::vector<std::size_t> shares = shareBins(sizes, bins, bound);
-  std::vector<std::size_t> begins(parts, 0), peaks(parts, 0);
-  std::exclusive_scan(shares.begin(), shares.end(), begins.begin(), std::size_t{0});
+/// Cuts a graph into parts, those into parts of their own until one call of KaHIP is enough for each, and
+/// moves single nodes at the end.
+class Recursion {
+ public:
+  Recursion(const PartitionOptions& options, const Job& job) : options_(options), job_(job) {}
 
-  Partition partition;
-  partition.labels.resize(graph.nodes());
-  std::atomic<std::size_t> done{1};
-  job.progress(done, parts + 1);
-  parallelFor(parts, job.threads, [&](std::size_t part) {
-    const Subgraph& subgraph = subgraphs[part];
-    std::vector<Id> labels(sizes[part], 0);
-    if (shares[part] > 1 && sizes[part] > shares[part]) {
-      PartitionOptions fine = options;
-      fine.bins = static_cast<std::int32_t>(shares[part]);
-      const std::size_t mean = (sizes[part] + shares[part] - 1) / shares[part];
-      fine.imbalance = std::clamp(static_cast<double>(bound) / static_cast<double>(mean) - 1, 0.0, 1.0);
-      Partition found = partitionDirectly(subgraph.graph(), fine, job);
-      labels = std::move(found.labels);
+  Partition run(const Graph& graph) {
+    const auto bins = static_cast<std::size_t>(options_.bins);
+    bound_ = sizeBound(graph.nodes(), options_);
+    Partition partition = cut(graph, bins);
+    enforceBound(graph, bins, bound_, partition.labels);
+    refine(graph, bins, bound_, partition.labels, job_);
+    return partition;
+  }
+
+ private:
+  Partition cut(const Graph& graph, std::size_t bins) {
+    if (bins > 1 && bins < graph.nodes() && !fitsOneCall(graph.nodes(), bins))
+      return cutParts(graph, bins, call(graph, parts, bins));
+    Partition partition =
+        bins > 1 && bins < graph.nodes() ? call(graph, bins, bins) : apart(graph.nodes(), bins);
+    job_.progress(settled_ += bins, static_cast<std::size_t>(options_.bins));
+    return partition;
+  }
+
+  /// One bin, or one for each node.
+  static Partition apart(std::size_t nodes, std::size_t bins) {
+    Partition partition;
+    partition.labels.resize(nodes, 0);
+    if (bins > 1) std::iota(partition.labels.begin(), partition.labels.end(), 0);
+    return partition;
+  }
+
+  /// Cuts a graph that shall have `bins` bins in the end into `blocks`.
+  Partition call(const Graph& graph, std::size_t blocks, std::size_t bins) const {
+    PartitionOptions options = options_;
+    options.bins = static_cast<std::int32_t>(blocks);
+    const std::size_t mean = (graph.nodes() + bins - 1) / bins;
+    options.imbalance = std::clamp(static_cast<double>(bound_) / static_cast<double>(mean) - 1, 0.0, 1.0);
+    return partitionDirectly(graph, options, job_);
+  }
+
+  /// Replaces the labels of parts by those of the bins of each.
+  Partition cutParts(const Graph& graph, std::size_t bins, Partition partition) {
+    std::vector<Subgraph> subgraphs = split(graph, partition.labels, parts);
+    std::vector<std::size_t> sizes, begins(parts, 0), peaks(parts, 0);
+    for (const Subgraph& subgraph : subgraphs) sizes.push_back(subgraph.nodes.size());
+    const std::vector<std::size_t> shares = shareBins(sizes, bins, bound_);
+    std::exclusive_scan(shares.begin(), shares.end(), begins.begin(), std::size_t{0});
+    parallelFor(parts, job_.threads, [&](std::size_t part) {
+      const Subgraph subgraph = std::move(subgraphs[part]);
+      const Partition found = cut(subgraph.graph(), shares[part]);
       peaks[part] = found.peakBytes;
-    } else if (shares[part] > 1) {
-      std::iota(labels.begin(), labels.end(), 0);
-    }
-    for (std::size_t i = 0; i < labels.size(); ++i)
-      partition.labels[static_cast<std::size_t>(subgraph.nodes[i])] =
-          static_cast<Id>(begins[part]) + labels[i];
-    job.progress(++done, parts + 1);
-  });
-  enforceBound(graph, bins, bound, partition.labels);
-  refine(graph, bins, bound, partition.labels, job);
-  std::ranges::sort(peaks, std::greater());
-  const std::size_t together = std::min(parts, job.threads == 0 ? hardwareThreads() : job.threads);
-  partition.peakBytes = std::max(
-      first.peakBytes,
-      std::accumulate(peaks.begin(), peaks.begin() + static_cast<std::ptrdiff_t>(together), std::size_t{0}));
-  return partition;
-}
+      for (std::size_t i = 0; i < found.labels.size(); ++i) {
+        const auto node = static_cast<std::size_t>(subgraph.nodes[i]);
+        partition.labels[node] = static_cast<Id>(begins[part]) + found.labels[i];
+      }
+    });
+    std::ranges::sort(peaks, std::greater());
+    const std::size_t together = std::min(parts, job_.threads == 0 ? hardwareThreads() : job_.threads);
+    const auto end = peaks.begin() + static_cast<std::ptrdiff_t>(together);
+    partition.peakBytes = std::max(partition.peakBytes, std::accumulate(peaks.begin(), end, std::size_t{0}));
+    return partition;
+  }
+
+  const PartitionOptions& options_;
+  const Job& job_;
+  std::size_t bound_ = 0;
+  std::atomic<std::size_t> settled_{0};  // bins
+};
 
 /// A partition that keeps the bound, with its cut.
 Partition partitionOnce(const Graph& graph, const PartitionOptions& options, const Job& job) {
   const auto bins = static_cast<std::size_t>(options.bins);
-  Partition partition = bins > mostDirectBins ? partitionRecursively(graph, options, job)
-                                              : partitionDirectly(graph, options, job);
+  Partition partition = fitsOneCall(graph.nodes(), bins) ? partitionDirectly(graph, options, job)
+                                                         : Recursion(options, job).run(graph);
   enforceBound(graph, bins, sizeBound(graph.nodes(), options), partition.labels);
   partition.edgeCut = edgeCut(graph, partition.labels);
   return partition;

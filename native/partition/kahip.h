@@ -34,9 +34,9 @@ struct Partition {
 /// in O(edges): it crashes, hangs or lies otherwise; and the bound on the size of bins, which it misses by a
 /// node or two when bins are small, is enforced after it.
 ///
-/// Many bins are made by recursion: first a few parts, then each part's bins, on all cores. The number of
-/// bins that a part gets follows its size, so that the bound on the bins holds as it is; then single nodes
-/// are moved between all bins where that lowers the cut.
+/// Many bins, and fewer of a large graph, are made by recursion: first a few parts, then each part's parts or
+/// bins, on all cores. The number of bins that a part gets follows its size, so that the bound on the bins
+/// holds as it is; then single nodes are moved between all bins where that lowers the cut.
 ///
 /// KaHIP can neither be stopped nor called twice at once, so it runs in a forked child process: the same seed
 /// always gives the same labels, partitions may run side by side, a cancelled call stops within a tenth of a

@@ -3,8 +3,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { setTimeout } from 'node:timers/promises'
-import test from 'ava'
-import { NeuralLSHError, partitionGraph, type SimilarityGraph } from '../../lib/index.js'
+import test, { type ExecutionContext } from 'ava'
+import { NeuralLSHError, type PartitionGraphOptions, partitionGraph, type SimilarityGraph } from '../../lib/index.js'
 import { randomNumbers } from '../engines/brute-force.js'
 import { rejectsArgument } from '../support/rejection.js'
 
@@ -91,6 +91,25 @@ test('refused: every edge that stands in one direction only', async (t) => {
   }
 })
 
+/** That no bin exceeds the bound and that cut and balance are those of the labels. */
+async function keepsBound(
+  t: ExecutionContext,
+  graph: SimilarityGraph,
+  options: PartitionGraphOptions & { imbalance: number }
+) {
+  const { bins, imbalance } = options
+  const nodes = graph.xadj.length - 1
+  const { labels, edgeCut, balance } = await partitionGraph(graph, options)
+  const sizes = new Array(bins).fill(0)
+  for (const label of labels) sizes[label]++
+  const largest = Math.max(...sizes)
+  t.true(largest <= (1 + imbalance) * Math.ceil(nodes / bins) + 1e-9, `${nodes} nodes, ${bins} bins: ${largest}`)
+  t.is(sizes.length, bins)
+  t.is(edgeCut, cutOf(graph, labels))
+  t.true(Math.abs(balance - (largest * bins) / nodes) < 1e-9)
+  return { labels, edgeCut }
+}
+
 test('no bin exceeds the bound, however small the bins and the imbalance, and the cut is the real one', async (t) => {
   const random = randomNumbers(2)
   for (let round = 0; round < 60; round++) {
@@ -98,15 +117,49 @@ test('no bin exceeds the bound, however small the bins and the imbalance, and th
     const graph = randomGraph(nodes, 1 + Math.floor(random() * 8), round + 1)
     const bins = 2 + Math.floor(random() * (round % 2 ? nodes - 1 : 3))
     const imbalance = [0, 0.03, 0.3, 1][round % 4] ?? 0
-    const { labels, edgeCut, balance } = await partitionGraph(graph, { bins, imbalance, seed: round })
-    const sizes = new Array(bins).fill(0)
-    for (const label of labels) sizes[label]++
-    const largest = Math.max(...sizes)
-    t.true(largest <= (1 + imbalance) * Math.ceil(nodes / bins) + 1e-9, `${nodes} nodes, ${bins} bins: ${largest}`)
-    t.is(sizes.length, bins)
-    t.is(edgeCut, cutOf(graph, labels))
-    t.true(Math.abs(balance - (largest * bins) / nodes) < 1e-9)
+    await keepsBound(t, graph, { bins, imbalance, seed: round })
   }
+})
+
+test('neither does one of many bins, which are cut in parts', async (t) => {
+  const random = randomNumbers(3)
+  const edgeless = fromRows(Array.from({ length: 1000 }, () => []))
+  const clique = Array.from({ length: 300 }, (_, node) => node)
+  const cliqueAndOthers = fromRows(
+    Array.from({ length: 1000 }, (_, node) =>
+      node < 300 ? clique.filter((other) => other !== node).map((other) => [other, 1]) : []
+    )
+  )
+  for (const graph of [edgeless, cliqueAndOthers, randomGraph(1000, 2, 1), randomGraph(1000, 10, 2)]) {
+    for (const imbalance of [0, 0.03]) {
+      for (const bins of [513, 999, 513 + Math.floor(random() * 480)]) await keepsBound(t, graph, { bins, imbalance })
+    }
+  }
+})
+
+test('nor of a large graph, which is cut in parts for fewer bins', async (t) => {
+  const side = 720
+  const step = (row: number, column: number) =>
+    row >= 0 && row < side && column >= 0 && column < side ? [[row * side + column, 1]] : []
+  const grid = fromRows(
+    Array.from({ length: side * side }, (_, node) => {
+      const [row, column] = [Math.floor(node / side), node % side]
+      return [...step(row - 1, column), ...step(row, column - 1), ...step(row, column + 1), ...step(row + 1, column)]
+    }) as Rows
+  )
+  const bins = 100
+  const progress: number[] = []
+  const { edgeCut } = await keepsBound(t, grid, {
+    bins,
+    imbalance: 0.03,
+    onProgress: ({ done }) => progress.push(done)
+  })
+  t.true(
+    progress.some((done) => done > 0 && done < bins),
+    'parts end one after the other'
+  )
+  const squares = 2 * side * (Math.sqrt(bins) - 1)
+  t.true(edgeCut < 1.5 * squares, `${edgeCut} edges are cut, ${squares} between squares`)
 })
 
 const long = { bins: 64, mode: 'strongsocial' } as const // seconds for the graph below

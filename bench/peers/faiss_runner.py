@@ -17,9 +17,11 @@ def floats(path, dimensions):
     return np.fromfile(path, dtype="<f4").reshape(-1, dimensions)
 
 
-def resident_bytes():
+def own_bytes():
+    """Resident pages that no file stands behind."""
     with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE")
+        _, resident, of_files = map(int, file.read().split()[:3])
+    return (resident - of_files) * os.sysconf("SC_PAGESIZE")
 
 
 def build(job):
@@ -83,12 +85,12 @@ def serve(job):
     empty = Caller(faiss.IndexFlatL2(dimensions), queries, k).calls()
     call_nanoseconds = float(np.median([timed(empty) for _ in range(10)]))
 
-    before = resident_bytes()
+    before = own_bytes()
     index = faiss.read_index(job["index"])
     caller = Caller(index, queries, k)
     calls = caller.calls()
     timed(calls)
-    print(json.dumps({"memoryBytes": resident_bytes() - before, "callNanoseconds": call_nanoseconds}), flush=True)
+    print(json.dumps({"memoryBytes": own_bytes() - before, "callNanoseconds": call_nanoseconds}), flush=True)
 
     for line in sys.stdin:
         request = json.loads(line)

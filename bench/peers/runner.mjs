@@ -4,7 +4,8 @@
  * `build` reads the base vectors, builds an index, writes it to a file and prints one line:
  *     { buildSeconds, buildCpuSeconds, ... }     without reading and writing
  * `serve` reads the queries and the index, asks each query once, prints a line, and from then on answers each line:
- *     { memoryBytes }                            by how much the index made the process grow (resident)
+ *     { memoryBytes }                            by how much the index made the process grow: its own resident pages,
+ *                                                without those of programs and libraries, which processes share
  *     > { passes, ...parameters }                of the search
  *     { ids, nanoseconds, candidates? }          queries x k ids, -1 where there is none, of a pass that is not timed;
  *                                                passes x queries times of a call, one thread, one query a call
@@ -73,13 +74,19 @@ export async function timeBuild(work) {
   return { buildSeconds: (performance.now() - start) / 1000, buildCpuSeconds: cpuSeconds() - cpuStart, ...extra }
 }
 
-async function residentBytes() {
+/** Resident pages that no file stands behind; elsewhere than on Linux all resident ones. */
+async function ownBytes() {
   // What a collection frees is let go of by callbacks that come later.
   for (let round = 0; round < 3; round++) {
     globalThis.gc()
     await setTimeout(20)
   }
-  return process.memoryUsage.rss()
+  try {
+    const status = readFileSync('/proc/self/status', 'utf8')
+    return 1024 * Number(status.match(/^RssAnon:\s*(\d+) kB$/m)[1])
+  } catch {
+    return process.memoryUsage.rss()
+  }
 }
 
 /**
@@ -99,11 +106,11 @@ export async function runSystem({ build, open, prepareQuery = (query) => query }
   const queries = Array.from({ length: count }, (_, i) =>
     prepareQuery(numbers.slice(i * dimensions, (i + 1) * dimensions))
   )
-  const before = await residentBytes()
+  const before = await ownBytes()
   const prepare = await open(job)
   let current = await prepare(job.first)
   for (const query of queries) current.search(query)
-  console.log(JSON.stringify({ memoryBytes: (await residentBytes()) - before }))
+  console.log(JSON.stringify({ memoryBytes: (await ownBytes()) - before }))
 
   for await (const line of createInterface({ input: process.stdin })) {
     const { passes, ...parameters } = JSON.parse(line)

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "../core/huge-pages.h"
+#include "../core/memory.h"
 #include "../cpu/query.h"
 #include "arguments.h"
 #include "descriptions.h"
@@ -299,6 +300,7 @@ Napi::Value openIndex(const Napi::CallbackInfo& info) {
                   {source, Napi::Object::New(info.Env()),
                    [index, state = std::make_shared<State>(readState(source))](const Job& job) {
                      *index = makeIndex(std::move(*state), job);
+                     returnFreedMemory();
                    },
                    [index, kept](Napi::Env, Napi::Object result) {
                      auto open = std::make_shared<OpenIndex>(OpenIndex{std::move(**index), std::move(*kept)});

@@ -89,7 +89,9 @@ cpu::SearchIndex makeIndex(State state, const Job& job) {
   if (state.fourBits) cpu::checkCodes(*state.fourBits, job);
   useHugePages(state.bins.vectors, job);
   auto scan = makeScan(state, job);
-  return {state.bins, cpu::Router(std::move(state.classifier)), std::move(scan)};
+  cpu::Router router(std::move(state.classifier));
+  router.dropFloats();
+  return {state.bins, std::move(router), std::move(scan)};
 }
 
 struct Request {

@@ -176,6 +176,13 @@ void Router::logits(const float* inputs, std::size_t rows, float* out, std::size
   }
 }
 
+void Router::dropFloats() {
+  Classifier& classifier = implementation_->classifier;
+  if (implementation_->layers.empty()) return;
+  std::vector<float>().swap(classifier.parameters);
+  if (classifier.children) std::vector<float>().swap(classifier.children->parameters);
+}
+
 /// The groups that seem to hold nearly all of the probability, then the bins in them. append(group): adds the
 /// group's bins to scratch.bins, and their logits behind those that are there.
 template <typename Append>

@@ -34,6 +34,10 @@ class Router {
   /// `threads` threads (0: all). What chooseBins is measured against.
   void logits(const float* inputs, std::size_t rows, float* out, std::size_t threads) const;
 
+  /// Lets go of the float32 numbers where chooseBins computes in bytes. Then logits must not be called any
+  /// more.
+  void dropFloats();
+
   /// What a thread needs besides the router, kept from call to call.
   class Scratch;
   static std::unique_ptr<Scratch, void (*)(Scratch*)> makeScratch();

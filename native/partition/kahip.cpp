@@ -174,10 +174,10 @@ class Recursion {
 
  private:
   Partition cut(const Graph& graph, std::size_t bins) {
-    if (bins > 1 && bins < graph.nodes() && !fitsOneCall(graph.nodes(), bins))
+    const bool isTrivial = bins <= 1 || bins >= graph.nodes();
+    if (!isTrivial && !fitsOneCall(graph.nodes(), bins))
       return cutParts(graph, bins, call(graph, parts, bins));
-    Partition partition =
-        bins > 1 && bins < graph.nodes() ? call(graph, bins, bins) : apart(graph.nodes(), bins);
+    Partition partition = isTrivial ? apart(graph.nodes(), bins) : call(graph, bins, bins);
     job_.progress(settled_ += bins, static_cast<std::size_t>(options_.bins));
     return partition;
   }
